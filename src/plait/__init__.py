@@ -1,0 +1,95 @@
+"""Plait runs your functions under the concurrency model that fits them, because it measured, and tells you why.
+
+Nothing heavy is imported before it is needed: each public name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from plait._version import __version__
+
+if TYPE_CHECKING:
+    from plait import events
+    from plait.errors import (
+        CannotTravel,
+        FunctionStopped,
+        ItemTimeout,
+        MissingExtra,
+        OptionError,
+        PlaitError,
+        RunCancelled,
+        RunUsedTwice,
+        StartFailed,
+        TooManyFailures,
+        UnknownOption,
+        WorkerLost,
+    )
+    from plait.failure import Failure
+    from plait.placement import Placement
+    from plait.places.processes.pool import Pool, default_pool
+    from plait.policy.retry import Retry
+    from plait.surface import read, write
+    from plait.surface.map import map, starmap
+    from plait.surface.report import Report
+    from plait.surface.run import Run
+    from plait.surface.task import Task, task
+
+__all__ = [
+    "CannotTravel",
+    "Failure",
+    "FunctionStopped",
+    "ItemTimeout",
+    "MissingExtra",
+    "OptionError",
+    "Placement",
+    "PlaitError",
+    "Pool",
+    "Report",
+    "Retry",
+    "Run",
+    "RunCancelled",
+    "RunUsedTwice",
+    "StartFailed",
+    "Task",
+    "TooManyFailures",
+    "UnknownOption",
+    "WorkerLost",
+    "__version__",
+    "default_pool",
+    "events",
+    "map",
+    "read",
+    "starmap",
+    "task",
+    "write",
+]
+
+_HOMES = {
+    "plait.failure": ("Failure",),
+    "plait.placement": ("Placement",),
+    "plait.policy.retry": ("Retry",),
+    "plait.places.processes.pool": ("Pool", "default_pool"),
+    "plait.surface.map": ("map", "starmap"),
+    "plait.surface.report": ("Report",),
+    "plait.surface.run": ("Run",),
+    "plait.surface.task": ("Task", "task"),
+}
+_WHERE = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = {"events": "plait.events", "read": "plait.surface.read", "write": "plait.surface.write"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        thing: Any = importlib.import_module(_MODULES[name])
+    elif name in __all__:
+        thing = getattr(importlib.import_module(_WHERE.get(name, "plait.errors")), name)
+    else:
+        raise AttributeError(f"module 'plait' has no attribute {name!r}")
+    globals()[name] = thing
+    return thing
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

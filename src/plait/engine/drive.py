@@ -1,0 +1,374 @@
+"""`Drive`: one run from start to end. Chooses, opens the crew, feeds the lane, hands out results, ends everything.
+
+    source ──feed──> Lane ──chunks──> seats of a Crew ──batches──> Lane ──segments──> Outlet ──take──> consumer
+      ^                                                                                  │
+      └────────────────────────── reads on while the outlet has room ───────────────────┘
+
+A serial run has none of this: its items are run inline, by the consumer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import copy_context
+from typing import Any
+
+from plait import machine
+from plait.engine import plan
+from plait.engine.figures import Figures
+from plait.engine.inline import run_inline
+from plait.engine.loops import LoopThread
+from plait.engine.mishaps import GuardedLane
+from plait.engine.outlet import Outlet
+from plait.engine.rules import Rules
+from plait.engine.source import Bridge, feed, feed_async, length, source_failed
+from plait.errors import RunCancelled
+from plait.events import Hub, PlacementChosen, RunFinished, RunStarted
+from plait.placement import Placement
+from plait.places.crew import Crew, Work, places
+from plait.places.processes.pool import current
+from plait.places.processes.travel import why_not
+from plait.policy.overdue import tick_for
+from plait.styles.threads import inside
+from plait.sync.ticker import ticker
+
+__all__ = ["Drive"]
+
+log = logging.getLogger("plait")
+_names = itertools.count(1)
+
+#: Seconds to wait for workers at the end: of a run that is done (resources are closed), of one that is not wanted.
+GENTLE, PROMPT = 10.0, 0.3
+#: Seconds that threads get to finish the item in hand, since nothing can end them.
+THREADS = 1.5
+
+
+class Drive:
+    """Runs `function` over `items` by `rules`, telling `hub`."""
+
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        items: Any,
+        rules: Rules,
+        hub: Hub,
+        *,
+        is_async: bool,
+    ) -> None:
+        self.function, self.items, self.rules, self.hub, self.is_async = function, items, rules, hub, is_async
+        self.name = f"run-{next(_names)}"
+        self.figures = Figures(rules.name, total=length(items))
+        self.asked = plan.asked_for(rules, is_async)
+        self.outlet = Outlet(rules.ordered, rules.buffer or 1)
+        self.lane = GuardedLane(rules, self.outlet, self.figures, hub, self._more_seats)
+        self.crew: Crew | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.started = False
+        self.closed = False
+        self.cancelled = False
+        self._lock = threading.Lock()
+        self._context = copy_context()
+        self._own_loop: LoopThread | None = None
+        self._thread: threading.Thread | None = None
+        self._feeding: Any = None
+        self._inline: Iterator[Any] | None = None
+        self._offs: list[Callable[[], None]] = []
+
+    # --- starting ---------------------------------------------------------------------------------------------------
+
+    def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Begin to read and to run, on `loop` where one is needed."""
+        with self._lock:
+            if self.started or self.closed:
+                return
+            self.started = True
+        self.loop = loop
+        self._begin()
+        self._thread = threading.Thread(target=self._context.run, args=(self._drive,), name="plait-drive", daemon=True)
+        self._thread.start()
+
+    def _begin(self) -> None:
+        self.figures.start()
+        if self.hub.wanted:
+            self.hub.emit(RunStarted(run=self.name, total=self.figures.total))
+
+    @property
+    def on_own_loop(self) -> bool:
+        """Whether the items run on the event loop of the thread that asks."""
+        try:
+            return self.loop is not None and asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            return False
+
+    def _need_loop(self) -> asyncio.AbstractEventLoop:
+        if self.loop is None:
+            self._own_loop = LoopThread()
+            self.loop = self._own_loop.loop
+        return self.loop
+
+    def _drive(self) -> None:
+        try:
+            source: Any
+            if hasattr(self.items, "__aiter__"):
+                source = Bridge(aiter(self.items), self._need_loop())
+            else:
+                source = iter(self.items)
+            if self.asked is not None:
+                self._chose(self.asked, ("asked for by model=",))
+                self._open(self.asked)
+            elif self._choose(source):
+                return
+            if isinstance(source, Bridge):
+                feeding = feed_async(source.source, self.lane, self.outlet)
+                self._feeding = asyncio.run_coroutine_threadsafe(feeding, source.loop)
+            else:
+                feed(source, self.lane, self.outlet)
+        except BaseException as error:
+            self.lane.broken(error, "")
+
+    def _choose(self, source: Any) -> bool:
+        """Measure and choose; true when nothing is left to feed: the source has ended, or the consumer goes on inline."""
+        evidence, travel, ended = None, None, False
+        # With a timeout set, an item that never returns could not be ended here: nothing is run in this process then.
+        measured = not (self.is_async or self.rules.isolate or self.rules.patience is not None)
+        if measured:
+            lost = self.lane.end
+            read = self.figures
+            evidence, ended, travel = plan.measure(
+                self.function, source, self.rules, self.lane, why_not, lambda e: lost(source_failed(e, read.read))
+            )
+            if self.lane.over or self.lane._read_all:
+                self._chose(plan.with_defaults(Placement("here", "serial"), self.rules), ("the source raised",))
+                return not self._needs_seats()
+        placement, reasons = self._placed(evidence, travel)
+        if ended:
+            reasons = ("all items were run while measuring", *reasons[:1])
+            placement = Placement("here", "serial", 1, 1)
+        if placement.place == "here" and placement.style == "serial" and not self.is_async and self.lane.settled:
+            self._chose(placement, reasons)
+            if ended:
+                self.lane.end()
+                return True
+            if self._consumed_inline:
+                self._inline = run_inline(self.function, source, self.figures.read, self.rules, self.figures, self.hub)
+                self.outlet.finish()
+                return True
+        self._chose(placement, reasons)
+        self._open(placement)
+        if ended:
+            self.lane.end()
+        return ended
+
+    def _needs_seats(self) -> bool:
+        if not self.lane.over and not self.lane.settled:
+            self._open(plan.with_defaults(Placement("here", "threads", width=1), self.rules))
+        return False
+
+    def _placed(self, evidence: Any, travel: str | None) -> tuple[Placement, tuple[str, ...]]:
+        remaining = None if self.figures.total is None else max(0, self.figures.total - self.figures.read)
+        warm = current.now is not None and current.now.warm
+        while True:
+            situation = plan.situation_of(
+                self.function,
+                self.rules,
+                is_async=self.is_async,
+                remaining=remaining,
+                warm=warm,
+                inside=inside.get(),
+                travel=travel,
+            )
+            choice = plan.decide(evidence, situation)
+            if choice.placement.place == "here" or travel is not None:
+                return plan.with_defaults(choice.placement, self.rules), choice.reasons
+            travel = why_not(self.function)
+            if travel is None:
+                return plan.with_defaults(choice.placement, self.rules), choice.reasons
+
+    def _chose(self, placement: Placement, reasons: tuple[str, ...]) -> None:
+        self.figures.chose(placement, reasons)
+        if self.hub.wanted:
+            stage, model = self.rules.name, placement.model
+            at = placement
+            self.hub.emit(
+                PlacementChosen(stage=stage, model=model, workers=at.workers, width=at.width, reasons=tuple(reasons))
+            )
+
+    def _open(self, placement: Placement) -> None:
+        seats = placement.workers or 1
+        if self.rules.buffer is None:
+            self.outlet.buffer = 2 * seats * (placement.width or 1) + 8
+        self.lane.sizer.most = max(1, self.outlet.buffer // 8)
+        loop = self._need_loop() if placement.place == "here" and placement.style == "loop" else None
+        work = Work(
+            self.function,
+            self.rules.resources,
+            self.rules.name,
+            self._context.copy(),
+            loop,
+            self.rules.patience,
+            self.rules.memory,
+        )
+        crew = places.get(placement.place)(work, placement, self.lane)
+        with self._lock:
+            if self.closed:
+                return
+            self.crew = self.lane.crew = crew
+        if self.rules.patience is not None:
+            patience = self.rules.patience
+            self._offs.append(ticker().every(tick_for(patience), lambda: self.lane.watch(patience)))
+        if placement.place != "here":
+            self._offs.append(ticker().every(0.25, self._weigh))
+        crew.open(seats)
+
+    def _more_seats(self, count: int) -> None:
+        crew = self.crew
+        if crew is not None and not self.lane.over:
+            crew.open(count)
+
+    def _weigh(self) -> None:
+        posts = list(self.lane.posts)
+        together = sum(machine.resident_bytes(seat.pid) or 0 for seat in posts)
+        self.figures.peak_memory = max(self.figures.peak_memory, together)
+
+    # --- consuming --------------------------------------------------------------------------------------------------
+
+    _consumed_inline = False
+
+    def results(self) -> Iterator[Any]:
+        """Results for a consumer in a thread, one by one at the speed of C."""
+        asked = self.asked
+        here = not self.started and not hasattr(self.items, "__aiter__")
+        if here and asked is not None and asked.place == "here" and asked.style == "serial":
+            return self._serial()
+        return itertools.chain.from_iterable(self._segments())
+
+    def _serial(self) -> Iterator[Any]:
+        assert self.asked is not None
+        self.started = True
+        self._begin()
+        self._chose(self.asked, ("asked for by model=",))
+        try:
+            yield from self._inlined(
+                run_inline(self.function, self._plain_source(), 0, self.rules, self.figures, self.hub)
+            )
+        finally:
+            self.close()
+
+    def _plain_source(self) -> Iterator[Any]:
+        return iter(self.items)
+
+    def _inlined(self, results: Iterator[Any]) -> Iterator[Any]:
+        self.figures.seats = 1
+        return results
+
+    def _segments(self) -> Iterator[Any]:
+        if not self.started:
+            self._consumed_inline = True
+        self.start()
+        try:
+            while (results := self.outlet.take()) is not None:
+                yield results
+            if self._inline is not None:
+                yield self._inlined(self._inline)
+        finally:
+            self.close()
+
+    async def results_async(self) -> AsyncIterator[Any]:
+        """Results for a consumer on an event loop."""
+        self.start(asyncio.get_running_loop())
+        try:
+            while (results := await self.outlet.take_async()) is not None:
+                for result in results:
+                    yield result
+        finally:
+            await self.close_async()
+
+    # --- ending -----------------------------------------------------------------------------------------------------
+
+    def cancel(self, why: str) -> None:
+        """End the run: the consumer gets `RunCancelled`. From any thread; does not wait."""
+        self.cancelled = self.cancelled or not self.lane.over
+        self.lane.stop(RunCancelled(why))
+
+    def close(self) -> None:
+        """End everything that the run has started, within 2 s. Safe to call twice."""
+        if not self._closing():
+            return
+        self._closed(self._end_crew())
+
+    async def close_async(self) -> None:
+        """The same from the run's own event loop, which goes on meanwhile."""
+        if not self._closing():
+            return
+        runner = getattr(getattr(self.crew, "seat", None), "runner", None)
+        if self.crew is not None and runner is not None and asyncio.iscoroutinefunction(runner.close):
+            stuck = await runner.close(self._patience())
+        elif self.crew is not None:
+            stuck = await _in_thread(self._end_crew)
+        else:
+            stuck = []
+        self._closed(stuck)
+
+    def _closing(self) -> bool:
+        with self._lock:
+            if self.closed:
+                return False
+            self.closed = True
+        if not self.lane.over and self._inline is None and self._thread is not None:
+            self.cancelled = True
+            self.lane.stop(RunCancelled("it was left before its end"))
+        for off in self._offs:
+            off()
+        if self._feeding is not None:
+            self._feeding.cancel()
+        return True
+
+    def _patience(self) -> float:
+        if self.figures.placement is not None and self.figures.placement.place == "here":
+            return THREADS
+        return PROMPT if self.cancelled or not self.lane.settled else GENTLE
+
+    def _end_crew(self) -> list[str]:
+        if self.crew is None:
+            return []
+        return self.crew.close(self._patience(), prompt=self.cancelled)
+
+    def _closed(self, stuck: list[str]) -> None:
+        if self._own_loop is not None and not self._own_loop.stop(THREADS):
+            stuck.append("the event loop's thread plait-loop, blocked by an item")
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(0.2)
+            if thread.is_alive():
+                stuck.append("thread plait-drive, which waits for the source's next item")
+        if stuck:
+            log.warning("The run is over, but still running (nothing can stop it): %s.", "; ".join(stuck))
+        self.figures.end()
+        if self.hub.wanted and self.started:
+            figures = self.figures
+            outcome = "cancelled" if self.cancelled else "failed" if self.lane.outcomes.error else "done"
+            done, failures = figures.finished, figures.failures
+            self.hub.emit(
+                RunFinished(run=self.name, outcome=outcome, finished=done, failures=failures, seconds=figures.wall)
+            )
+
+
+async def _in_thread(call: Callable[[], Any]) -> Any:
+    """Run a blocking `call` in a thread that is gone afterwards."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def run() -> None:
+        outcome = call()
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(lambda: done.done() or done.set_result(outcome))
+
+    threading.Thread(target=run, name="plait-close", daemon=True).start()
+    return await done
+
+

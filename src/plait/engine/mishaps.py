@@ -1,0 +1,208 @@
+"""What a lane does when a worker is lost, cannot read, is not understood, or an attempt hangs."""
+
+from __future__ import annotations
+
+import time
+
+from plait.engine.lane import Lane
+from plait.engine.outlet import Segment
+from plait.engine.pieces import DONE, LATE, OPEN, Chunk, Post
+from plait.errors import CannotTravel, ItemTimeout, StartFailed, WorkerLost
+from plait.events import WorkerCrashed
+from plait.places.crew import Seat
+from plait.policy.overdue import Overdue
+from plait.styles.batch import Raised, raised
+
+__all__ = ["GuardedLane"]
+
+#: Workers that may die with one item in hand before that item is a failure.
+CRASHES = 3
+#: Workers that may die one after the other before any has begun an item, unless they were killed from outside.
+STILLBORN = 4
+
+
+class GuardedLane(Lane):
+    """A lane that survives its workers. The listener of a crew."""
+
+    _overdue: Overdue | None = None
+    _stillborn = 0
+    _alive_at = 0.0
+
+    # --- lost workers -----------------------------------------------------------------------------------------------
+
+    def lost(self, seat: Seat, words: list[int], status: str, stack: str, opened: bool) -> None:
+        """A worker is dead: rerun what it had, what it had begun alone and suspect."""
+        segments: list[Segment] = []
+        suspects: list[int] = []
+        with self.lock:
+            post = self.posts.pop(seat, None)
+            if self.over:
+                return
+            begun = {word - 1 for word in words if word}
+            if post is not None:
+                killed = post.killed or bool(post.condemned)
+                for chunk in sorted(post.chunks.values(), key=lambda c: c.seq, reverse=True):
+                    suspects += self._recover(post, chunk, set() if killed else begun, status, stack, segments)
+                if not killed:
+                    self.figures.crashes += 1
+            fatal = None if opened else self._dead_on_arrival(seat.pid, status, stack)
+        if self._overdue is not None:
+            self._overdue.forget(id(seat))
+        if self.hub.wanted:
+            self.hub.emit(WorkerCrashed(stage=self.rules.name, pid=seat.pid, status=status, suspects=tuple(suspects)))
+        if fatal is not None:
+            self.broken(fatal, "")
+            return
+        self._settled(segments)
+        if not self.over:
+            self._wanted(1)
+
+    def _recover(
+        self, post: Post, chunk: Chunk, begun: set[int], status: str, stack: str, segments: list[Segment]
+    ) -> list[int]:
+        """Put what is open of `chunk` back in line; returns the indexes of the suspects."""
+        suspects = []
+        for at in range(len(chunk.marks) - 1, -1, -1):
+            seq = chunk.seq + at
+            if chunk.marks[at] == LATE and at in chunk.held:
+                self._later(*chunk.held.pop(at))
+            elif chunk.marks[at] == OPEN and seq in post.timed_out:
+                chunk.marks[at] = DONE
+                self._fail(chunk, at, post.timed_out[seq], segments)
+            elif chunk.marks[at] == OPEN and seq in begun:
+                chunk.marks[at] = DONE
+                suspects.append(chunk.piece.start + at)
+                self._crashed(chunk, at, post.seat.pid, status, stack, segments)
+        for first, last in reversed(list(chunk.runs())):
+            self.again.appendleft(chunk.piece.part(first, last))
+        return suspects
+
+    def _crashed(self, chunk: Chunk, at: int, pid: int, status: str, stack: str, segments: list[Segment]) -> None:
+        item = chunk.piece.part(at, at + 1)
+        item.crashes += 1
+        if self.rules.on_crash == "rerun" and item.crashes < CRASHES:
+            self.again.appendleft(item)
+            return
+        hint = ""
+        if "SIGKILL" in status:
+            hint = "If the system ran out of memory, bound the workers with memory='2GiB' or use fewer."
+        self._settle(item, raised(WorkerLost(pid, status, item.crashes, stack, hint), 0.0, below=0), segments)
+
+    def _dead_on_arrival(self, pid: int, status: str, stack: str) -> BaseException | None:
+        """A worker died before it could begin: one too many of these in a row ends the run instead of trying for ever."""
+        now = time.monotonic()
+        self._stillborn = self._stillborn + 1 if self.figures.finished == self._alive_at else 1
+        self._alive_at = self.figures.finished
+        if "SIGKILL" in status or "starter" in status:
+            return StartFailed("workers are killed as soon as they start") if self._stillborn > 200 else None
+        if self._stillborn < STILLBORN:
+            return None
+        _ = now
+        hint = "It dies while the function is loaded: importing its module may crash. Try model='threads' to see why."
+        return WorkerLost(pid, status, 0, stack, hint)
+
+    # --- unreadable chunks and results ------------------------------------------------------------------------------
+
+    def unreadable(self, seat: Seat, seq: int, why: str) -> None:
+        """The worker cannot unpickle a chunk: send it again by value, then one by one, then give up."""
+        segments: list[Segment] = []
+        with self.lock:
+            post = self.posts.get(seat)
+            chunk = post.find(seq) if post is not None else None
+            if post is None or chunk is None or self.over:
+                return
+            piece, count = chunk.piece, len(chunk.marks)
+            post.done(chunk, chunk.left)
+            if not piece.by_value:
+                piece.by_value = True
+                self.again.appendleft(piece)
+            elif count > 1:
+                self.again.extendleft(piece.part(at, at + 1) for at in reversed(range(count)))
+            else:
+                what = f"The item (of type {type(piece.items[0]).__name__!r})"
+                remedy = "Define its class in a module that workers can import, or choose model='threads'."
+                error = CannotTravel(what, f"the worker could not read it: {why}", remedy)
+                self._settle(piece, raised(error, 0.0, below=0), segments)
+        self._settled(segments)
+
+    def scrambled(self, seat: Seat, seq: int, count: int, why: str) -> None:
+        """Results came that cannot be unpickled here: run their items one by one to find which."""
+        segments: list[Segment] = []
+        remedy = "Return plain data, or define its class in a module that this process can import."
+        error = CannotTravel("The result", f"it cannot be read here: {why}", remedy)
+        with self.lock:
+            post = self.posts.get(seat)
+            chunk = post.find(seq) if post is not None else None
+            if post is None or self.over:
+                return
+            if chunk is not None and count:
+                at = seq - chunk.seq
+                chunk.marks[at : at + count] = bytes([DONE]) * count
+                if count == 1:
+                    self._settle(chunk.piece.part(at, at + 1), raised(error, 0.0, below=0), segments)
+                else:
+                    self.again.extend(chunk.piece.part(i, i + 1) for i in range(at, at + count))
+                post.done(chunk, count)
+        if chunk is None or not count:
+            self.broken(error, "")
+        else:
+            self._settled(segments)
+
+    # --- attempts that take too long --------------------------------------------------------------------------------
+
+    def watch(self, patience: float) -> None:
+        """Sample every seat for attempts older than `patience` seconds. To be called every `tick_for(patience)`."""
+        if self._overdue is None:
+            self._overdue = Overdue(patience)
+        now = time.monotonic()
+        segments: list[Segment] = []
+        kills: list[Seat] = []
+        with self.lock:
+            if self.over:
+                return
+            for post in list(self.posts.values()):
+                if post.seat.style == "loop" and not post.seat.can_kill:
+                    continue  # its own sweep cancels coroutines
+                for word in self._overdue.sample(id(post.seat), post.seat.words(), now):
+                    if self._late(post, word - 1, patience, now, segments):
+                        kills.append(post.seat)
+        for seat in kills:
+            seat.kill("timeout")
+        self._settled(segments)
+
+    def _late(self, post: Post, seq: int, patience: float, now: float, segments: list[Segment]) -> bool:
+        """An attempt is overdue; true when its seat is to be killed for it."""
+        chunk = post.find(seq)
+        at = seq - chunk.seq if chunk is not None else 0
+        if chunk is None or chunk.marks[at] != OPEN or seq in post.timed_out:
+            return False
+        if post.seat.style == "loop":
+            # The worker cancels its coroutines itself; one that blocks the loop it cannot, and we end it later.
+            if self._overdue is not None and not self._long_overdue(post, seq, now, patience):
+                return False
+        self.figures.timeouts += 1
+        option = "timeout" if self.rules.timeout == patience else "deadline"
+        alone = post.seat.can_kill and (post.in_hand <= 1 or post.seat.style != "threads")
+        fate = "its worker was killed" if post.seat.can_kill else "its thread cannot be stopped; its late result is refused"
+        error = ItemTimeout(patience, option, fate)
+        late = Raised(error, f"{type(error).__name__}: {error}\n", patience)
+        if alone:
+            post.timed_out[seq] = late
+            post.killed = True
+            post.condemned = post.condemned or "timeout"
+            return True
+        chunk.marks[at] = LATE
+        self._fail(chunk, at, late, segments)
+        if post.seat.can_kill:  # threads of a worker: let the others finish, then end it
+            post.condemned = "timeout"
+            post.killed = post.only_late
+            return post.killed
+        return False
+
+    def _long_overdue(self, post: Post, seq: int, now: float, patience: float) -> bool:
+        since = self._patience.setdefault((id(post.seat), seq), now)
+        return now - since > max(1.0, patience)
+
+    @property
+    def _patience(self) -> dict[tuple[int, int], float]:
+        return self.__dict__.setdefault("_since", {})

@@ -1,0 +1,93 @@
+"""`Outcomes`: what becomes of an attempt that failed, and when failures end the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from plait.engine.figures import Figures
+from plait.engine.outlet import Segment
+from plait.engine.pieces import Piece
+from plait.engine.rules import Rules
+from plait.errors import TooManyFailures
+from plait.events import Event, Hub, ItemFailed, ItemRetried
+from plait.failure import Failure
+from plait.policy.budget import exhausted
+from plait.styles.batch import Raised
+
+__all__ = ["Outcomes", "noted"]
+
+
+class Outcomes:
+    """Decides by the rules of a stage. Called under the lane's lock.
+
+    Parameters:
+        draw: a random number from 0 to 1, for the jitter of retries.
+
+    Attributes:
+        events: what observers are to be told once the lock is released: they may call back into the run.
+    """
+
+    def __init__(self, rules: Rules, figures: Figures, hub: Hub, draw: Callable[[], float]) -> None:
+        self.rules, self.figures, self.hub, self.draw = rules, figures, hub, draw
+        self.events: list[Event] = []
+        self.error: BaseException | None = None
+
+    def again(self, item: Piece, failed: Raised, now: float) -> float | None:
+        """Seconds until `item` is tried again, changing it to its next attempt; `None`: it is a failure."""
+        if item.since is None:
+            item.since = now - failed.seconds
+        elapsed = now - item.since
+        wait = self.rules.retry.wait(item.attempt, failed.error, elapsed, self.draw())
+        if wait is not None and self.rules.deadline is not None and elapsed + wait >= self.rules.deadline:
+            wait = None
+        if wait is None:
+            return None
+        self.figures.retries += 1
+        if self.hub.wanted:
+            stage, error = self.rules.name, _one_line(failed.error)
+            self.events.append(ItemRetried(stage=stage, index=item.start, attempt=item.attempt, delay=wait, error=error))
+        item.attempt += 1
+        return wait
+
+    def failure(self, item: Piece, failed: Raised) -> Segment:
+        """Settle `item` as a failure; the segment that stands for it among the results."""
+        rules, figures = self.rules, self.figures
+        calls = item.attempt if not item.crashes else item.attempt - 1 + item.crashes
+        failure = Failure(item.items[0], item.start, rules.name, calls, failed.error, failed.traceback)
+        figures.failures += 1
+        figures.kept.append(failure)
+        if self.hub.wanted:
+            error = _one_line(failed.error)
+            self.events.append(ItemFailed(stage=rules.name, index=item.start, attempts=calls, error=error))
+        if rules.on_error == "raise":
+            self.error = self.error or noted(failure)
+            return item.start, 1, []
+        return item.start, 1, [failure] if rules.on_error == "return" else []
+
+    def fatal(self, *, ended: bool) -> BaseException | None:
+        """What ends the run now, if anything does."""
+        if self.error is not None:
+            return self.error
+        figures, limit = self.figures, self.rules.max_failures
+        finished = figures.finished + figures.failures
+        if limit is not None and exhausted(figures.failures, finished, limit, ended=ended):
+            return TooManyFailures(figures.failures, finished, limit)
+        return None
+
+
+def noted(failure: Failure) -> BaseException:
+    """The failure's exception, with notes that name stage, item and attempt, and where it was raised."""
+    error = failure.exception
+    shown = repr(failure.item)
+    shown = shown if len(shown) <= 200 else shown[:200] + "..."
+    note = f"Raised in stage {failure.stage!r} for item {failure.index}: {shown}, attempt {failure.attempts}."
+    if not any(note == known for known in getattr(error, "__notes__", ())):
+        error.add_note(note)
+        if error.__traceback__ is None and failure.traceback:
+            error.add_note("Where it was raised:\n" + failure.traceback)
+    return error
+
+
+def _one_line(error: BaseException) -> str:
+    text = f"{type(error).__name__}: {error}".splitlines()
+    return text[0][:300] if text else type(error).__name__

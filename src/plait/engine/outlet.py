@@ -1,0 +1,182 @@
+"""`Outlet`: where results wait for the consumer, in order if asked; what bounds how far the source is read ahead."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Outlet", "Segment"]
+
+#: First index, how many items it accounts for, and their results (fewer where failures were left out).
+Segment = tuple[int, int, list[Any]]
+
+
+class Outlet:
+    """Results on their way to the consumer.
+
+    Parameters:
+        ordered: hold back results until all before them are there.
+        buffer: items that may have been read from the source and not yet been taken by the consumer, those held back
+            to keep order included.
+
+    Concurrency: every method is safe from any thread. The consumer is one thread or one coroutine.
+    """
+
+    def __init__(self, ordered: bool, buffer: int) -> None:
+        self.ordered, self.buffer = ordered, buffer
+        self._changed = threading.Condition(threading.Lock())
+        self._ready: deque[Segment] = deque()
+        self._held: dict[int, Segment] = {}
+        self._next = 0
+        self._handed = 0  # the consumer has these, but may not have looked at them yet
+        self.taken = 0  # items that the consumer is done with
+        self._over = False
+        self._error: BaseException | None = None
+        self._waiting = 0
+        self._calls: list[Callable[[], object]] = []  # wake a consumer that waits on an event loop
+        self._sources: list[Callable[[], object]] = []  # wake a source that does
+
+    # --- results in -------------------------------------------------------------------------------------------------
+
+    def put(self, segments: list[Segment]) -> None:
+        """Results came."""
+        with self._changed:
+            if not self.ordered:
+                self._ready.extend(segments)
+            else:
+                for segment in segments:
+                    if segment[0] != self._next:
+                        self._held[segment[0]] = segment
+                        continue
+                    self._ready.append(segment)
+                    self._next += segment[1]
+                    while (segment := self._held.pop(self._next, None)) is not None:  # type: ignore[assignment]
+                        self._ready.append(segment)
+                        self._next += segment[1]
+            if self._ready:
+                self._tell()
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """No more results will come; with `error`, that is raised once what is ready has been taken."""
+        with self._changed:
+            if not self._over:
+                self._over, self._error = True, error
+                self._tell()
+                self._freed()
+
+    def _tell(self) -> None:
+        if self._waiting:
+            self._changed.notify_all()
+        calls, self._calls = self._calls, []
+        for call in calls:
+            call()
+
+    def _freed(self) -> None:
+        if self._waiting:
+            self._changed.notify_all()
+        calls, self._sources = self._sources, []
+        for call in calls:
+            call()
+
+    # --- results out ------------------------------------------------------------------------------------------------
+
+    def take(self) -> list[Any] | None:
+        """The next results, waiting for them; `None` at the end. What was handed over before counts as consumed now.
+
+        Raises:
+            BaseException: what the run failed with.
+        """
+        with self._changed:
+            while True:
+                results = self._take()
+                if results is not _NOTHING:
+                    return results
+                self._waiting += 1
+                try:
+                    self._changed.wait()
+                finally:
+                    self._waiting -= 1
+
+    async def take_async(self) -> list[Any] | None:
+        """The same for a consumer on an event loop."""
+        loop = asyncio.get_running_loop()
+        while True:
+            with self._changed:
+                results = self._take()
+                if results is not _NOTHING:
+                    return results
+                ready = loop.create_future()
+                self._calls.append(lambda ready=ready: _wake(loop, ready))  # type: ignore[misc]
+            await ready
+
+    def _take(self) -> Any:
+        if self._handed:
+            self.taken += self._handed
+            self._handed = 0
+            self._freed()
+        if self._ready:
+            _, count, results = self._ready.popleft()
+            self._handed += count
+            if self._ready and len(results) < 64:  # slow items come one by one: hand over what has gathered meanwhile
+                results = list(results)
+                while self._ready and len(results) < 64:
+                    _, count, values = self._ready.popleft()
+                    self._handed += count
+                    results += values
+            return results
+        if self._over:
+            if self._error is not None:
+                error, self._error = self._error, None
+                raise error
+            return None
+        return _NOTHING
+
+    # --- the source -------------------------------------------------------------------------------------------------
+
+    def room(self, offered: int) -> int:
+        """How many more items may be read from the source when `offered` have been."""
+        return self.buffer - (offered - self.taken)
+
+    def wait_for_room(self, offered: int) -> bool:
+        """Wait until a good part of the buffer is free; false when the run is over."""
+        enough = max(1, self.buffer // 4)
+        with self._changed:
+            self._waiting += 1
+            try:
+                while not self._over and self.room(offered) < enough:
+                    self._changed.wait()
+            finally:
+                self._waiting -= 1
+            return not self._over
+
+    async def wait_for_room_async(self, offered: int) -> bool:
+        """The same for a source on an event loop."""
+        loop = asyncio.get_running_loop()
+        enough = max(1, self.buffer // 4)
+        while True:
+            with self._changed:
+                if self._over or self.room(offered) >= enough:
+                    return not self._over
+                free = loop.create_future()
+                self._sources.append(lambda free=free: _wake(loop, free))  # type: ignore[misc]
+            await free
+
+    @property
+    def over(self) -> bool:
+        """Whether no more results will come."""
+        return self._over
+
+
+_NOTHING = object()
+
+
+def _wake(loop: asyncio.AbstractEventLoop, ready: asyncio.Future[None]) -> None:
+    def done() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(done)

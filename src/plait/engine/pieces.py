@@ -1,0 +1,118 @@
+"""What a lane keeps of items: pieces that wait to be sent, chunks that a seat has in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from plait.places.crew import Seat
+from plait.styles.batch import Raised
+
+__all__ = ["Chunk", "Piece", "Post"]
+
+
+@dataclass(slots=True)
+class Piece:
+    """Consecutive items that wait to be sent (again).
+
+    Parameters:
+        start: index of the first.
+        attempt: which attempt the next one is, from 1.
+        crashes: workers that died with it in hand; then it is a single item, run alone.
+        since: when its first attempt began, where that is known (`time.monotonic()` seconds).
+        by_value: pickle everything by value: the worker could not read it otherwise.
+    """
+
+    start: int
+    items: list[Any]
+    attempt: int = 1
+    crashes: int = 0
+    since: float | None = None
+    by_value: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing else may be in hand with it."""
+        return self.crashes > 0
+
+    def split(self, count: int) -> Piece:
+        """The first `count` items; this piece keeps the rest."""
+        head = Piece(self.start, self.items[:count], self.attempt, self.crashes, self.since, self.by_value)
+        self.start += count
+        del self.items[:count]
+        return head
+
+    def part(self, first: int, last: int) -> Piece:
+        """Items `first` up to `last` of it, as a piece of their own."""
+        return Piece(self.start + first, self.items[first:last], self.attempt, self.crashes, self.since, self.by_value)
+
+
+OPEN, DONE, LATE = 0, 1, 2
+
+
+@dataclass(slots=True)
+class Chunk:
+    """A piece that a seat has in hand, its items numbered from `seq`; `marks` says what is known of each."""
+
+    seq: int
+    piece: Piece
+    marks: bytearray
+    left: int
+    #: Retries that wait until an attempt which was given up has ended: position -> (delay, item's piece).
+    held: dict[int, tuple[float, Piece]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, seq: int, piece: Piece) -> Chunk:
+        """A chunk of which nothing has come back yet."""
+        return cls(seq, piece, bytearray(len(piece.items)), len(piece.items))
+
+    def runs(self) -> Iterator[tuple[int, int]]:
+        """Stretches of items of which nothing has come back."""
+        at, marks = 0, self.marks
+        while (at := marks.find(OPEN, at)) >= 0:
+            end = at
+            while end < len(marks) and marks[end] == OPEN:
+                end += 1
+            yield at, end
+            at = end
+
+
+@dataclass(slots=True, eq=False)
+class Post:
+    """A seat, and what it has in hand."""
+
+    seat: Seat
+    chunks: dict[int, Chunk] = field(default_factory=dict)
+    in_hand: int = 0
+    condemned: str = ""
+    #: Attempts that it was killed for: sequence number -> why.
+    timed_out: dict[int, Raised] = field(default_factory=dict)
+    killed: bool = False
+
+    def find(self, seq: int) -> Chunk | None:
+        """The chunk to which `seq` belongs."""
+        chunk = self.chunks.get(seq)
+        if chunk is not None:
+            return chunk
+        for chunk in self.chunks.values():
+            if chunk.seq <= seq < chunk.seq + len(chunk.marks):
+                return chunk
+        return None
+
+    @property
+    def only_late(self) -> bool:
+        """Whether all that it has in hand are attempts that were given up."""
+        return bool(self.chunks) and not any(mark == OPEN for chunk in self.chunks.values() for mark in chunk.marks)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether it runs an item that must be alone."""
+        return any(chunk.piece.alone for chunk in self.chunks.values())
+
+    def done(self, chunk: Chunk, count: int) -> None:
+        """`count` more items of `chunk` are accounted for."""
+        chunk.left -= count
+        self.in_hand -= count
+        if chunk.left <= 0:
+            self.chunks.pop(chunk.seq, None)

@@ -1,0 +1,109 @@
+"""Which placement a run gets: the one that was asked for, or the one that measuring real items leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from plait import machine
+from plait.engine.lane import Lane
+from plait.engine.rules import Rules
+from plait.fit.choose import Choice, Situation, choose
+from plait.fit.evidence import Evidence
+from plait.fit.meaning import pin
+from plait.fit.probe import Probe
+from plait.placement import Placement, placement_for
+from plait.styles.batch import raised
+from plait.styles.resources import open_sync
+
+__all__ = ["asked_for", "measure", "situation_of", "with_defaults"]
+
+#: Width of an event loop and of threads where nothing was measured.
+LOOP_WIDTH = 128
+
+
+def asked_for(rules: Rules, is_async: bool) -> Placement | None:
+    """The placement that `model=` names, its bounds filled in; `None` for `auto`."""
+    if rules.model == "auto" or isinstance(rules.model, tuple):
+        return None
+    placement = placement_for(rules.model)
+    if is_async and placement == Placement("here", "serial", width=1):
+        placement = Placement("here", "loop", width=1)  # one at a time, but it needs a loop
+    return with_defaults(placement, rules)
+
+
+def with_defaults(placement: Placement, rules: Rules) -> Placement:
+    """The same with every number known."""
+    cores = machine.cores()
+    placement = placement.with_bounds(rules.workers if placement.place != "here" else None, rules.width)
+    workers = placement.workers or (1 if placement.place == "here" else cores)
+    width = {"serial": 1, "threads": min(32, cores + 4), "loop": LOOP_WIDTH}[placement.style]
+    return Placement(placement.place, placement.style, workers, placement.width or width)
+
+
+def situation_of(
+    function: Any, rules: Rules, *, is_async: bool, remaining: int | None, warm: bool, inside: bool, travel: str | None
+) -> Situation:
+    """What besides the evidence decides."""
+    pinned = pin(function)
+    alone = pin(function, alone=True)
+    return Situation(
+        cores=machine.cores(),
+        remaining=remaining,
+        is_async=is_async,
+        pinned=pinned.reason if pinned else None,
+        alone=alone.reason if alone else None,
+        wants_kill=rules.patience is not None,
+        isolate=rules.isolate,
+        inside_worker=inside,
+        workers=rules.workers,
+        width=rules.width,
+        start_seconds=0.005 if warm else 0.15,
+        allowed=rules.model if isinstance(rules.model, tuple) else None,
+        travel=travel,
+    )
+
+
+def measure(
+    function: Callable[[Any], Any],
+    source: Iterator[Any],
+    rules: Rules,
+    lane: Lane,
+    can_travel: Callable[[Any], str | None],
+    failed: Callable[[BaseException], None],
+) -> tuple[Evidence | None, bool, str | None]:
+    """Run the first items here, each once, and give their outcomes to the lane.
+
+    Returns the evidence, whether the source has ended, and why items cannot travel.
+    """
+    call, close = open_sync(function, rules.resources)
+    travel: str | None = None
+    ran = 0
+    try:
+        with Probe() as probe:
+            while not lane.over:
+                try:
+                    item = next(source)
+                except StopIteration:
+                    return (probe.evidence() if ran else None), True, travel
+                except BaseException as error:
+                    failed(error)
+                    return None, True, travel
+                try:
+                    value, problem = probe.call(call, item), None
+                except BaseException as error:
+                    value, problem = None, raised(error, 0.0)
+                ran += 1
+                if ran <= 2 and travel is None:
+                    travel = can_travel((item, value))
+                lane.probed(item, value, problem)
+                if probe.enough():
+                    break
+            return (probe.evidence() if ran else None), False, travel
+    finally:
+        close()
+
+
+def decide(evidence: Evidence | None, situation: Situation) -> Choice:
+    """The choice, its numbers filled in where they were left to be measured."""
+    return choose(evidence, situation)

@@ -1,0 +1,91 @@
+"""Where items come from: any iterable or async iterable, read no further ahead than the outlet has room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+from typing import Any
+
+from plait.engine.lane import Lane
+from plait.engine.outlet import Outlet
+
+__all__ = ["Bridge", "feed", "feed_async", "length", "source_failed"]
+
+
+def length(items: Any) -> int | None:
+    """How many items there are, where the source knows."""
+    try:
+        return len(items)
+    except (TypeError, AttributeError, NotImplementedError):
+        return None
+
+
+def feed(source: Iterator[Any], lane: Lane, outlet: Outlet) -> None:
+    """Offer every item of `source` to the lane, as fast as the outlet has room."""
+    figures, offer = lane.figures, lane.offer
+    while outlet.wait_for_room(figures.read):
+        room, before = outlet.room(figures.read), figures.read
+        try:
+            for item in islice(source, room):
+                offer(item)
+                if lane.over:
+                    return
+        except BaseException as error:
+            lane.end(source_failed(error, figures.read))
+            return
+        if figures.read - before < room:
+            lane.end()
+            return
+
+
+async def feed_async(source: AsyncIterator[Any], lane: Lane, outlet: Outlet) -> None:
+    """The same for an async source, on its event loop."""
+    figures = lane.figures
+    try:
+        async for item in source:
+            lane.offer(item)
+            if lane.over:
+                return
+            if outlet.room(figures.read) <= 0 and not await outlet.wait_for_room_async(figures.read):
+                return
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        lane.end(source_failed(error, figures.read))
+        return
+    lane.end()
+
+
+def source_failed(error: BaseException, read: int) -> BaseException:
+    """`error` with a note that it came from the source."""
+    error.add_note(f"Raised by the source after {read} items; the results of those came first.")
+    if type(error).__name__ == "ProgrammingError" and "same thread" in str(error):
+        error.add_note("Plait reads its source in a thread of its own: pass list(cursor), or model='serial'.")
+    if isinstance(error, StopIteration):  # raised out of a generator of ours it would become something else
+        wrapped = RuntimeError("The source raised StopIteration.")
+        wrapped.__cause__ = error
+        return wrapped
+    return error
+
+
+class Bridge:
+    """An async source as an iterator, for the few items that a probe reads from another thread."""
+
+    def __init__(self, source: AsyncIterator[Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.source, self.loop = source, loop
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        async def pull() -> Any:
+            return await anext(self.source, _END)
+
+        item = asyncio.run_coroutine_threadsafe(pull(), self.loop).result()
+        if item is _END:
+            raise StopIteration
+        return item
+
+
+_END = object()

@@ -1,0 +1,179 @@
+"""Every error that Plait raises: what happened, why, and what to do now.
+
+Three families. *You misused it*: `OptionError`, `UnknownOption`, `RunUsedTwice`, `MissingExtra`. *Your function
+failed*: `ItemTimeout`, `TooManyFailures`, `CannotTravel`, `FunctionStopped` (what a function raises itself is raised
+as it is, with notes). *The world failed*: `WorkerLost`, `StartFailed`, `RunCancelled`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = [
+    "CannotTravel",
+    "FunctionStopped",
+    "ItemTimeout",
+    "MissingExtra",
+    "OptionError",
+    "PlaitError",
+    "RunCancelled",
+    "RunUsedTwice",
+    "StartFailed",
+    "TooManyFailures",
+    "UnknownOption",
+    "WorkerLost",
+]
+
+
+class PlaitError(Exception):
+    """The parent of every error that Plait raises itself."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Parts are kept as attributes: rebuilding from the message and them needs no subclass's signature.
+        return _rebuild, (type(self), str(self), self.__dict__)
+
+
+def _rebuild(kind: type[PlaitError], message: str, parts: dict[str, Any]) -> PlaitError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, message)
+    error.__dict__.update(parts)
+    return error
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`" Did you mean 'threads'?"` when `name` resembles a known one, else nothing."""
+    import difflib  # 5 ms, and only a mistake needs it
+
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+class OptionError(PlaitError, ValueError):
+    """An option has a value that it cannot have."""
+
+    def __init__(self, option: str, value: object, wants: str) -> None:
+        self.option, self.value, self.wants = option, value, wants
+        super().__init__(f"{option}={value!r} cannot be used: {wants}.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The value may be anything, a lock included: it travels as its repr; the message stays as it was.
+        return _rebuild, (
+            type(self),
+            str(self),
+            self.__dict__ | {"value": repr(self.value)},
+        )
+
+
+class UnknownOption(PlaitError, TypeError):
+    """An option, model, place or style that does not exist."""
+
+    def __init__(self, what: str, name: object, known: Iterable[str]) -> None:
+        self.what, self.name, self.known = what, name, sorted(known)
+        super().__init__(
+            f"There is no {what} {name!r}.{nearest(str(name), self.known)} Known: {', '.join(self.known)}."
+        )
+
+
+class RunUsedTwice(PlaitError, RuntimeError):
+    """A run was consumed a second time."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+        super().__init__(
+            f"This run has been consumed already (now by {how}); a run is single use. "
+            "Call plait.map(...) again, or keep its results in a list."
+        )
+
+
+class MissingExtra(PlaitError, ImportError):
+    """A feature needs a package that an extra of Plait brings."""
+
+    def __init__(self, feature: str, package: str, extra: str) -> None:
+        self.feature, self.package, self.extra = feature, package, extra
+        super().__init__(
+            f"{feature} needs {package}, which is not installed. Run: pip install 'plait[{extra}]'"
+        )
+
+
+class ItemTimeout(PlaitError, TimeoutError):
+    """An attempt took longer than `timeout=` or its item longer than `deadline=`."""
+
+    def __init__(self, seconds: float, option: str = "timeout", fate: str = "") -> None:
+        self.seconds, self.option, self.fate = seconds, option, fate
+        super().__init__(
+            f"The attempt was not finished after {option}={seconds:g} s{'; ' + fate if fate else ''}."
+        )
+
+
+class TooManyFailures(PlaitError, RuntimeError):
+    """More items failed than `max_failures=` allows."""
+
+    def __init__(self, failures: int, finished: int, limit: float) -> None:
+        self.failures, self.finished, self.limit = failures, finished, limit
+        super().__init__(
+            f"{failures} of {finished} finished items failed, more than max_failures={limit!r} allows; "
+            "the run was ended. The failures so far are in run.failures."
+        )
+
+
+class CannotTravel(PlaitError, TypeError):
+    """A function, item, result or exception cannot be sent between processes."""
+
+    def __init__(self, what: str, why: str, remedy: str) -> None:
+        self.what, self.why, self.remedy = what, why, remedy
+        super().__init__(f"{what} cannot travel between processes: {why}. {remedy}")
+
+
+class FunctionStopped(PlaitError, RuntimeError):
+    """The function raised `StopIteration`, which would silently end the iteration of the results."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The function raised StopIteration (often a next() on an empty iterator inside it). "
+            "Give that next() a default, or catch StopIteration in the function."
+        )
+
+
+class WorkerLost(PlaitError, RuntimeError):
+    """A worker died with this item in hand, or before it could begin any."""
+
+    def __init__(
+        self, pid: int, status: str, crashes: int, stack: str = "", hint: str = ""
+    ) -> None:
+        self.pid, self.status, self.crashes, self.stack, self.hint = (
+            pid,
+            status,
+            crashes,
+            stack,
+            hint,
+        )
+        times = (
+            "" if crashes < 2 else f"; {crashes} workers died with this item in hand"
+        )
+        tail = f" {hint}" if hint else ""
+        shown = f"\nIts Python stack when it died:\n{stack}" if stack else ""
+        super().__init__(f"Worker {pid} died: {status}{times}.{tail}{shown}")
+
+
+class StartFailed(PlaitError, RuntimeError):
+    """No worker process could be started."""
+
+    def __init__(
+        self, why: str, remedy: str = 'model="threads" runs without worker processes.'
+    ) -> None:
+        self.why, self.remedy = why, remedy
+        super().__init__(f"No worker could be started: {why}. {remedy}")
+
+
+class RunCancelled(PlaitError):
+    """The run was cancelled before all results were delivered."""
+
+    def __init__(self, why: str = "run.cancel() was called") -> None:
+        self.why = why
+        super().__init__(
+            f"The run was cancelled ({why}); results that were not delivered yet are gone."
+        )

@@ -1,0 +1,291 @@
+"""`choose`: from evidence to a placement, with the reasons in words. Pure: no clock, no machine, no state.
+
+Every candidate placement is given the seconds that it would take for the remaining `n` items (`c` cores, `k` workers,
+`w` wide, `s` seconds an item, of these `cpu` computing and `gil` holding the GIL, `p` pickling and `d` dispatching):
+
+    serial               n * s
+    threads              start + n * d + max(ceil(n / w) * s,  n * cpu / c,  n * gil)
+    processes            start + max(ceil(n / k) * (s + p),  n * (cpu + p + d) / c,  n * (p + d))
+    processes+threads    start + max(ceil(n / kw) * (s + p),  n * (cpu + p + d) / c,  n * gil / k,  n * (p + d))
+
+The simplest whose time is close to the best wins: leaving `serial` must promise 1.3x, more machinery must promise 1.2x
+over less of it. The figures that decide have that margin on a noisy machine, so that the choice is the same from run to
+run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from plait.fit.evidence import Evidence
+from plait.placement import Placement, placement_for
+
+__all__ = ["Choice", "Situation", "choose", "gil_seconds", "predict"]
+
+#: What a parallel placement must promise over `serial`, and more machinery over less.
+WORTH, SIMPLER = 1.3, 1.2
+#: Seconds an item to hand it out and take its result back: to a thread, and in a chunk to a process.
+TO_THREAD, TO_PROCESS = 5e-6, 2e-6
+#: Seconds to start a thread, and to pickle a byte where that was not measured.
+THREAD_START, PICKLE_BYTE = 1e-4, 5e-10
+#: Below this CPU share an item counts as waiting.
+WAITS = 0.3
+#: Held GIL over CPU share: below the first, computing lets it go; from the second on, all of it holds it.
+RELEASED, HOLDING = 0.25, 0.6
+#: First widths, which a controller may change: of an event loop, and the range for threads that wait.
+LOOP_WIDTH, LEAST_WAITING, MOST_WAITING = 128, 16, 64
+#: Seconds of serial work that an input of unknown length is taken for.
+UNKNOWN_WORK = 2.0
+
+IS_ASYNC = "it is an async function: one event loop runs its items side by side"
+#: The models that are predicted, simplest first.
+ORDER = ("serial", "threads", "processes", "processes+threads", "async", "processes+async")
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What besides the evidence decides.
+
+    Parameters:
+        cores: CPUs that this process may use.
+        remaining: items that are left, where known.
+        is_async: the function is a coroutine function.
+        pinned: why it must stay in this process (see `fit.meaning`).
+        alone: why its items must not overlap in threads of one process.
+        wants_kill: `timeout=` is set: a place that can kill is preferred.
+        isolate: it must not run in this process.
+        inside_worker: this process is a worker itself.
+        workers: the user's bound. width: the user's bound.
+        start_seconds: what starting workers costs: some 0.005 warm, 0.15 cold.
+        allowed: the models to choose among; `None`: all.
+        travel: why the function or its items cannot travel to another process.
+        bytes_per_item: bytes that an item and its result move; `None`: as estimated in the evidence.
+        pickle_seconds_per_item: seconds to pickle and unpickle them; `None`: estimated from the bytes.
+    """
+
+    cores: int
+    remaining: int | None = None
+    is_async: bool = False
+    pinned: str | None = None
+    alone: str | None = None
+    wants_kill: bool = False
+    isolate: bool = False
+    inside_worker: bool = False
+    workers: int | None = None
+    width: int | None = None
+    start_seconds: float = 0.15
+    allowed: tuple[str, ...] | None = None
+    travel: str | None = None
+    bytes_per_item: float | None = None
+    pickle_seconds_per_item: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A placement, and why: short sentences with the figures."""
+
+    placement: Placement
+    reasons: tuple[str, ...]
+
+
+def choose(evidence: Evidence | None, situation: Situation) -> Choice:
+    """The placement that fits, and the reasons.
+
+    Parameters:
+        evidence: what was measured; `None` where nothing was (no item, an async function, `isolate=True`).
+
+    Raises:
+        UnknownOption: `allowed` holds a model that is not registered.
+    """
+    reasons: list[str] = []
+    possible = _possible(situation, reasons)
+    measured = [] if evidence is None else [_measured(evidence)]
+    if len(possible) == 1 or evidence is None:
+        model = possible[0] if len(possible) == 1 else _unmeasured(possible, situation)
+        if model == "async":
+            reasons.append(IS_ASYNC)
+        return Choice(_placement(model, evidence, situation), (*measured, *reasons) or ("no item was measured",))
+    seconds = {model: predict(model, evidence, situation) for model in possible}
+    model = _simplest_good(seconds)
+    because = _because(model, seconds, evidence, situation)
+    return Choice(_placement(model, evidence, situation), (*measured, *reasons, *because))
+
+
+def gil_seconds(evidence: Evidence) -> float:
+    """Seconds of an item, on average, for which it needs the GIL. Unknown counts as held: Python holds it."""
+    return _gil_share(evidence) * evidence.seconds_mean
+
+
+def predict(model: str, evidence: Evidence, situation: Situation) -> float:
+    """Seconds that the remaining items would take under a model of this process or of worker processes."""
+    mean, cores = evidence.seconds_mean, situation.cores
+    items = _remaining(evidence, situation)
+    if model == "serial":
+        return items * mean
+    placement = _placement(model, evidence, situation)
+    workers, width = placement.workers or 1, placement.width or 1
+    cpu, gil = evidence.cpu_share * mean, gil_seconds(evidence)
+    rounds = math.ceil(items / (workers * width))
+    if placement.place == "here":
+        if placement.style == "loop":
+            return max(rounds * mean, items * cpu)  # one thread computes, whatever the GIL
+        start = THREAD_START * width + items * TO_THREAD
+        return start + max(rounds * mean, items * cpu / cores, items * gil)
+    pickling = _pickling(evidence, situation)
+    handed = pickling + TO_PROCESS
+    inside = items * (cpu if placement.style == "loop" else gil) / workers
+    return situation.start_seconds + max(
+        rounds * (mean + pickling), items * (cpu + handed) / cores, inside, items * handed
+    )
+
+
+def _possible(situation: Situation, reasons: list[str]) -> list[str]:
+    """The models that keep what was promised, simplest first; never none. Why not the others goes to `reasons`."""
+    if situation.is_async:
+        models = ["async", "processes+async"]
+    else:
+        models = ["serial", "threads", "processes", "processes+threads"]
+    if situation.allowed:
+        reasons.append(f"model={situation.allowed!r} allows no other")
+        named = [model for model in ORDER if model in situation.allowed]
+        models = [model for model in models if model in named] or named or [situation.allowed[0]]
+        for model in situation.allowed:
+            placement_for(model)
+    for keep, reason in _rules(situation):
+        kept = [model for model in models if keep(placement_for(model))]
+        if kept and len(kept) < len(models):
+            models = kept
+            reasons.append(reason)
+    return models
+
+
+def _rules(situation: Situation) -> Iterator[tuple[Callable[[Placement], bool], str]]:
+    """What a placement must be, and why; the strongest first. One that would leave nothing gives way."""
+    if situation.isolate:
+        yield lambda at: at.place != "here", "isolate=True keeps it out of this process"
+    elif situation.inside_worker:
+        yield (
+            lambda at: at.place == "here" and at.style != "threads",
+            "a map inside a worker adds no workers of its own",
+        )
+    else:
+        if situation.pinned:
+            yield lambda at: at.place == "here", f"it stays in this process: {situation.pinned}"
+        if situation.travel:
+            yield lambda at: at.place == "here", f"it cannot go to another process: {situation.travel}"
+    if situation.alone:
+        yield lambda at: at.style != "threads", f"its items must not overlap: {situation.alone}"
+    if situation.wants_kill and not situation.is_async:
+        yield lambda at: at.place != "here", "timeout= is set, and only a process can be killed"
+
+
+def _simplest_good(seconds: dict[str, float]) -> str:
+    best = min(seconds.values())
+    if seconds.get("serial", math.inf) < WORTH * best:
+        return "serial"
+    return next(model for model, taken in seconds.items() if model != "serial" and taken <= SIMPLER * best)
+
+
+def _unmeasured(possible: list[str], situation: Situation) -> str:
+    """Nothing is known of the items: what is right for most."""
+    if situation.is_async or situation.cores < 2:
+        return possible[0]
+    return "processes" if "processes" in possible and "serial" not in possible else possible[0]
+
+
+def _gil_share(evidence: Evidence) -> float:
+    share, held = evidence.cpu_share, evidence.gil_held
+    if held is None:
+        return share
+    if held >= HOLDING and share < WAITS:
+        return held  # it waits with the GIL in its hand: an extension that does not let it go
+    part = (held / share - RELEASED) / (HOLDING - RELEASED) if share > 0 else 0.0
+    return share * min(1.0, max(0.0, part))
+
+
+def _remaining(evidence: Evidence, situation: Situation) -> int:
+    if situation.remaining is not None:
+        return situation.remaining
+    return max(64, math.ceil(UNKNOWN_WORK / max(evidence.seconds_mean, 1e-7)))
+
+
+def _pickling(evidence: Evidence, situation: Situation) -> float:
+    if situation.pickle_seconds_per_item is not None:
+        return situation.pickle_seconds_per_item
+    moved = situation.bytes_per_item
+    if moved is None:
+        moved = (evidence.bytes_in or 0.0) + (evidence.bytes_out or 0.0)
+    return moved * PICKLE_BYTE
+
+
+def _placement(model: str, evidence: Evidence | None, situation: Situation) -> Placement:
+    """The model's placement with its workers and width, within the bounds and never more than there are items."""
+    at = placement_for(model)
+    items = situation.remaining or math.inf
+    workers, width = at.workers, at.width
+    if at.place != "here" and workers is None:
+        workers = max(1, int(min(situation.workers or situation.cores, situation.cores, items)))
+    if at.style != "serial" and width is None:
+        wanted = LOOP_WIDTH if at.style == "loop" else _threads(evidence, situation.cores)
+        each = math.ceil(wanted / (workers or 1))
+        width = max(1, int(min(each, situation.width or each, math.ceil(items / (workers or 1)))))
+    return Placement(at.place, at.style, workers, width)
+
+
+def _threads(evidence: Evidence | None, cores: int) -> int:
+    """Threads that keep the cores busy while others wait."""
+    share = evidence.cpu_share if evidence is not None else 0.0
+    if share >= 0.9:
+        return cores
+    if share >= WAITS:
+        return min(MOST_WAITING, math.ceil(1.5 * cores / share))
+    return max(LEAST_WAITING, min(MOST_WAITING, math.ceil(cores / max(share, 0.01))))
+
+
+def _measured(evidence: Evidence) -> str:
+    held = "" if evidence.gil_held is None else f", GIL held {evidence.gil_held:.0%} of the time"
+    return f"{_time(evidence.seconds)} an item, CPU share {evidence.cpu_share:.2f}{held}".replace("%", " %")
+
+
+def _because(model: str, seconds: dict[str, float], evidence: Evidence, situation: Situation) -> list[str]:
+    """Why this model, of those that were possible."""
+    best = min(taken for other, taken in seconds.items() if other != "serial")
+    gain = seconds["serial"] / best if "serial" in seconds and best > 0 else 0.0
+    computes, gil = evidence.cpu_share >= WAITS, _gil_share(evidence)
+    reasons = [note for note in evidence.notes if model != "serial"]
+    if model == "serial":
+        if computes and situation.cores == 1:
+            reasons.append("there is one core to compute on")
+        elif gil > 0.5 and "processes" not in seconds:
+            reasons.append("threads would queue for the GIL")
+        elif seconds["serial"] <= situation.start_seconds:
+            reasons.append(f"what is left takes {_time(seconds['serial'])}: starting anything would not pay")
+        else:
+            reasons.append(f"handing items out would gain {gain:.1f}x at most: not worth it")
+        return reasons
+    if model == "threads":
+        released, waits = (
+            "it computes without the GIL: threads use all cores",
+            "it mostly waits: threads wait side by side",
+        )
+        reasons.append(released if computes else waits)
+    elif model == "processes":
+        reasons.append("threads would queue for the GIL" if gil > 0.5 else "worker processes take the least time")
+    elif model == "processes+threads":
+        reasons.append("it waits, and computes with the GIL: processes for the one, threads in them for the other")
+    elif model == "async":
+        reasons.append(IS_ASYNC)
+    else:
+        reasons.append("one event loop's thread would be saturated")
+    if gain:
+        reasons.append(f"{seconds['serial'] / max(seconds[model], 1e-9):.1f}x of serial is predicted")
+    return reasons
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.2g} us"

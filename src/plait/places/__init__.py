@@ -1,0 +1,1 @@
+"""Where items run: in this process (`here`) or in worker processes (`processes`)."""

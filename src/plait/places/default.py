@@ -1,0 +1,70 @@
+"""The process-wide pool: made on first use, one for each process id, replaceable in a `with`, resettable by tests."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+__all__ = ["Default"]
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+T = TypeVar("T", bound=_Closable)
+
+
+class Default(Generic[T]):
+    """One current thing for the process.
+
+    Parameters:
+        make: makes it when it is first asked for.
+
+    Concurrency: safe from any thread. A forked child starts with none: the parent's stays the parent's.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._current: T | None = None
+        self._made: T | None = None  # by us, so ours to close
+        self._registered = False
+        os.register_at_fork(after_in_child=self._forked)
+
+    def get(self) -> T:
+        """The current one."""
+        with self._lock:
+            if self._current is None:
+                if not self._registered:
+                    self._registered = True
+                    atexit.register(self.reset)
+                self._current = self._made = self._make()
+            return self._current
+
+    @property
+    def now(self) -> T | None:
+        """The current one, if there is any yet."""
+        return self._current
+
+    def replace(self, thing: T | None) -> T | None:
+        """Make `thing` the current one; returns what was before, to be given back in the same way."""
+        with self._lock:
+            before, self._current = self._current, thing
+            return before
+
+    def reset(self) -> None:
+        """Close the one that was made here and forget it: the next use makes a new one."""
+        with self._lock:
+            made, self._made = self._made, None
+            if self._current is made:
+                self._current = None
+        if made is not None:
+            made.close()
+
+    def _forked(self) -> None:
+        self._lock = threading.Lock()  # a thread of the parent may have held it
+        self._current = self._made = None

@@ -1,0 +1,126 @@
+"""Place `here`: this process; one seat, of threads or of slots on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from plait.placement import Placement
+from plait.places.crew import Listener, Work
+from plait.styles.batch import Batch, raised
+from plait.styles.loop import LoopRunner
+from plait.styles.threads import ThreadsRunner
+
+__all__ = ["HereCrew"]
+
+
+class HereCrew:
+    """One seat in this process; style `serial` is one thread."""
+
+    def __init__(self, work: Work, placement: Placement, listener: Listener) -> None:
+        self.work, self.placement, self.listener = work, placement, listener
+        self.seat: _Threads | _Loop | None = None
+
+    def open(self, seats: int) -> None:
+        """Open the seat; there is only one."""
+        if self.seat is None:
+            width = self.placement.width or 1
+            kind = _Loop if self.placement.style == "loop" else _Threads
+            self.seat = kind(self.work, width, self.listener)
+            self.seat.open()
+
+    def retire(self, seat: Any, reason: str) -> None:
+        """The seat in this process is never worn."""
+
+    def close(self, wait: float, *, prompt: bool) -> list[str]:
+        """End the threads or slots; names those that are stuck in an item."""
+        return self.seat.close(wait) if self.seat is not None else []
+
+
+class _Here:
+    can_kill = False
+
+    def __init__(self, work: Work, width: int, listener: Listener) -> None:
+        self.work, self.width, self.listener = work, width, listener
+        self.pid = os.getpid()
+        self.slots = [0] * width
+
+    def emit(self, batch: Batch) -> None:
+        self.listener.arrived(self, batch, 0, 0.0)  # type: ignore[arg-type]
+
+    def broken(self, error: BaseException) -> None:
+        self.listener.broken(error, raised(error, 0.0, below=0).traceback)
+
+    def words(self) -> list[int]:
+        return list(self.slots)
+
+    def worn(self) -> str:
+        return ""
+
+    def kill(self, reason: str) -> None:
+        """Nothing here can be killed alone."""
+
+
+class _Threads(_Here):
+    style = "threads"
+
+    def open(self) -> None:
+        work = self.work
+        self.runner = ThreadsRunner(
+            work.function, work.resources, self.width, self.slots, self.emit, self.broken, work.context, f"plait-{work.name}"
+        )
+        self.listener.seated(self)
+
+    def send(self, first: int, items: Sequence[Any], grain: int, budget: float, *, by_value: bool) -> int:
+        self.runner.put(first, items, grain, budget)
+        return 0
+
+    def close(self, wait: float) -> list[str]:
+        frames = sys._current_frames()
+        stuck = []
+        for thread in self.runner.close(wait):
+            frame = frames.get(thread.ident or 0)
+            where = f" at {frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
+            stuck.append(f"thread {thread.name}{where}")
+        return stuck
+
+
+class _Loop(_Here):
+    style = "loop"
+
+    def open(self) -> None:
+        assert self.work.loop is not None
+        self.loop: asyncio.AbstractEventLoop = self.work.loop
+        self.thread = 0
+        self.loop.call_soon_threadsafe(self._open)
+
+    def _open(self) -> None:
+        work = self.work
+        self.thread = threading.get_ident()
+        self.runner = LoopRunner(
+            work.function, work.resources, self.width, self.slots, self.emit, self.broken, work.context, work.timeout
+        )
+        self.listener.seated(self)
+
+    def send(self, first: int, items: Sequence[Any], grain: int, budget: float, *, by_value: bool) -> int:
+        if threading.get_ident() == self.thread:
+            self.runner.put(first, items)
+        elif not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self.runner.put, first, items)
+        return 0
+
+    def close(self, wait: float) -> list[str]:
+        if not self.thread or self.loop.is_closed():
+            return []
+        if threading.get_ident() == self.thread:
+            task = self.loop.create_task(self.runner.close(wait))
+            self.closing = task  # who closes on the loop itself awaits this: `HereCrew.aclose`
+            return []
+        try:
+            return asyncio.run_coroutine_threadsafe(self.runner.close(wait), self.loop).result(wait + 2.0)
+        except (TimeoutError, RuntimeError):
+            return ["the event loop is blocked"]

@@ -1,0 +1,198 @@
+"""Place `processes`: each seat is a leased worker process."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from plait import machine
+from plait.errors import StartFailed
+from plait.placement import Placement
+from plait.places.crew import Listener, Refused, Work
+from plait.places.processes import travel
+from plait.places.processes.board import SLOTS
+from plait.places.processes.pool import default_pool
+from plait.places.processes.remote import Remote
+from plait.places.processes.wire import Frame, Kind, dumps, loads
+from plait.places.processes.worker import Opened
+from plait.styles.batch import Batch
+
+__all__ = ["ProcessCrew"]
+
+_tasks = itertools.count(1)
+
+
+class ProcessCrew:
+    """Seats in worker processes of the default pool."""
+
+    def __init__(self, work: Work, placement: Placement, listener: Listener) -> None:
+        self.work, self.placement, self.listener = work, placement, listener
+        self.pool = default_pool()
+        self.task = next(_tasks) & 0xFFFFFFFF
+        self.width = min(placement.width or 1, SLOTS)
+        count = placement.workers or self.pool.workers
+        self.share = work.memory // count if work.memory is not None else None
+        self.seats: set[ProcessSeat] = set()
+        self.lock = threading.Lock()
+        self.closed = False
+        name = getattr(work.function, "__qualname__", None) or work.name
+        function = travel.ship(work.function, f"The function {name!r}")
+        resources = travel.ship(dict(work.resources), f"The resources of {work.name!r}")
+        setting = travel.setting(max(1, machine.cores() // count))
+        self.opening = dumps(
+            Opened(function, resources, placement.style, self.width, work.timeout, f"plait-{work.name}", setting)
+        )
+
+    def open(self, seats: int) -> None:
+        """Lease `seats` workers and open the lane in them.
+
+        Raises:
+            StartFailed: none can be started.
+        """
+        for _ in range(seats):
+            seat = ProcessSeat(self)
+            with self.lock:
+                if self.closed:
+                    return
+                self.seats.add(seat)
+            try:
+                seat.remote = self.pool.lease(seat)
+            except StartFailed as error:
+                with self.lock:
+                    self.seats.discard(seat)
+                self.listener.broken(error, "")
+                return
+            body, buffers = self.opening
+            seat.post(Kind.OPEN, body=body, buffers=buffers)
+
+    def retire(self, seat: Any, reason: str) -> None:
+        """The worker ends; the lane asks for another one."""
+        with self.lock:
+            self.seats.discard(seat)
+        self.pool.retire(seat.remote, reason)
+
+    def close(self, wait: float, *, prompt: bool) -> list[str]:
+        """Give the workers back; those that are not done within `wait` seconds are killed."""
+        with self.lock:
+            self.closed = True
+            seats = list(self.seats)
+        for seat in seats:
+            seat.post(Kind.CLOSE)
+        until = time.monotonic() + wait
+        for seat in seats:
+            if seat.ended.wait(max(0.0, until - time.monotonic())) and not seat.dead:
+                self.pool.give_back(seat.remote)
+            else:
+                seat.remote.kill("closed with items in hand")
+        for seat in seats:
+            if not seat.ended.is_set():
+                seat.ended.wait(1.0)
+        return [f"worker process {seat.pid}" for seat in seats if not seat.ended.is_set()]
+
+
+class ProcessSeat:
+    """One leased worker. It is its `Remote`'s client."""
+
+    can_kill = True
+    remote: Remote
+
+    def __init__(self, crew: ProcessCrew) -> None:
+        self.crew = crew
+        self.style, self.width = crew.placement.style, crew.width
+        self.ended = threading.Event()
+        self.dead = False
+        self.opened = False
+        self.cpu: float | None = None
+        self.weighed = time.monotonic()
+
+    @property
+    def pid(self) -> int:
+        """The worker's process id."""
+        return self.remote.pid
+
+    def post(self, kind: int, a: int = 0, b: int = 0, x: float = 0.0, body: Any = b"", buffers: Any = ()) -> None:
+        """Send a frame; never blocks."""
+        if self.remote.send(kind, self.crew.task, a, b, x, body, buffers):
+            self.crew.pool.flush(self.remote)
+
+    def send(self, first: int, items: Sequence[Any], grain: int, budget: float, *, by_value: bool) -> int:
+        """Send a chunk."""
+        made = travel.dumps_items(list(items), by_value=by_value)
+        if isinstance(made, dict):
+            raise Refused(made)
+        body, buffers = made
+        self.post(Kind.CHUNK, first, grain, budget, body, buffers)
+        self.remote.items += len(items)
+        return len(body) + sum(buffer.nbytes for buffer in buffers)
+
+    def words(self) -> list[int]:
+        """Straight from the shared board."""
+        try:
+            return self.remote.board.in_hand(self.width)
+        except ValueError:  # closed: it is gone
+            return []
+
+    def worn(self) -> str:
+        """Too many items, or more memory than its share."""
+        recycle = self.crew.pool.recycle
+        if recycle is not None and self.remote.items >= recycle:
+            return "recycled"
+        now = time.monotonic()
+        if self.crew.share is not None and now - self.weighed > 0.1:
+            self.weighed = now
+            if (machine.resident_bytes(self.pid) or 0) > self.crew.share:
+                return "memory"
+        return ""
+
+    def kill(self, reason: str) -> None:
+        """Kill the worker and what it started; `Listener.lost` follows."""
+        self.remote.kill(reason)
+
+    # --- from the pool's thread ----------------------------------------------------------------------------------
+
+    def heard(self, remote: Remote, frame: Frame) -> None:
+        """Pass on what the worker says of this lane."""
+        listener = self.crew.listener
+        if frame.task != self.crew.task:
+            return
+        match frame.kind:
+            case Kind.BATCH:
+                self._batch(frame)
+            case Kind.OPENED:
+                self.opened = True
+                listener.seated(self)
+            case Kind.CLOSED:
+                self.ended.set()
+            case Kind.UNREADABLE:
+                listener.unreadable(self, frame.a, bytes(frame.body).decode(errors="replace"))
+            case Kind.BROKEN:
+                self.opened = True
+                error, traceback = pickle.loads(frame.body)
+                listener.broken(error, traceback)
+            case _:
+                pass
+
+    def _batch(self, frame: Frame) -> None:
+        spent = frame.x - self.cpu if self.cpu is not None else 0.0
+        self.cpu = frame.x
+        try:
+            batch = Batch(*loads(frame))
+        except BaseException as error:
+            self.crew.listener.scrambled(self, frame.a, frame.b, f"{type(error).__name__}: {error}")
+            return
+        self.crew.listener.arrived(self, batch, frame.weight, max(0.0, spent))
+
+    def lost(self, remote: Remote, status: str) -> None:
+        """Tell the lane, with what the board says."""
+        self.dead = True
+        self.ended.set()
+        with self.crew.lock:
+            wanted = self in self.crew.seats and not self.crew.closed
+            self.crew.seats.discard(self)
+        if wanted:
+            board = remote.board
+            self.crew.listener.lost(self, board.in_hand(self.width), status, board.stack(), self.opened)

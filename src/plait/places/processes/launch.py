@@ -1,0 +1,113 @@
+"""The parent's end of the starter: launch it, ask it for workers, hear what became of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from plait.errors import StartFailed
+from plait.places.processes.remote import Remote
+from plait.places.processes.starter import MESSAGE, THREADED
+from plait.places.processes.travel import BLAS
+
+__all__ = ["Starter"]
+
+#: Imported once in the starter when the program itself uses them, so that every worker has them at once.
+#: Only what starts no thread and opens nothing when it is imported (NumPy: with BLAS at one thread).
+_PRELOADED = ("numpy", "pandas")
+
+
+class Starter:
+    """A running starter process.
+
+    Raises:
+        StartFailed: the interpreter cannot be executed again.
+    """
+
+    def __init__(self, preload: list[str]) -> None:
+        names = preload + [name for name in _PRELOADED if name in sys.modules]
+        self.control, theirs = socket.socketpair()
+        self.gone = False
+        self._data = b""
+        call = f"main({theirs.fileno()}, {os.getpid()}, {names!r})"
+        code = f"import sys; sys.path[:] = {_paths()!r}; from plait.places.processes.starter import main; {call}"
+        try:
+            self.process = subprocess.Popen(
+                [*_interpreter(), "-c", code],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which decides
+                env=_environment(),
+            )
+        except OSError as error:
+            self.control.close()
+            raise StartFailed(f"{sys.executable!r} could not be executed: {error}") from error
+        finally:
+            theirs.close()
+        self.control.setblocking(False)
+
+    def spawn(self, remote: Remote) -> None:
+        """Ask for a worker that serves `remote`."""
+        remote.starter = self
+        fds = [remote.theirs.fileno(), remote.board.fd]
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("2i", *fds))]
+        with contextlib.suppress(OSError):  # it is gone: the pool hears of that, and buries what it asked for
+            self.control.sendmsg([struct.pack("<q", remote.number)], rights)
+        remote.theirs.close()
+
+    def messages(self) -> Iterator[tuple[bytes, int, int, int]]:
+        """What it said: kind, worker's number, and two figures; sets `gone` at its end."""
+        try:
+            data = self.control.recv(64 << 10)
+            self.gone = not data
+        except BlockingIOError:
+            return
+        except OSError:
+            self.gone, data = True, b""
+        self._data += data
+        while len(self._data) >= MESSAGE.size:
+            kind, number, a, b = MESSAGE.unpack_from(self._data)
+            self._data = self._data[MESSAGE.size :]
+            yield kind, number, a, b
+
+    @property
+    def threaded(self) -> bool:
+        """Whether it ended because what it preloaded had started threads."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.process.wait(1.0) == THREADED
+        return False
+
+    def close(self) -> None:
+        """End it, and with it every worker."""
+        self.gone = True
+        with contextlib.suppress(OSError):
+            self.control.shutdown(socket.SHUT_RDWR)
+        try:
+            self.process.wait(2.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.control.close()
+
+
+def _interpreter() -> list[str]:
+    if not sys.executable:
+        raise StartFailed("sys.executable is empty, so the interpreter cannot be executed again")
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # what multiprocessing uses, too
+    return [sys.executable, *flags]
+
+
+def _paths() -> list[str]:
+    return [os.path.abspath(path) if path == "" else path for path in sys.path]
+
+
+def _environment() -> dict[str, str]:
+    environment = dict(os.environ)
+    for name in BLAS:  # or NumPy, imported here, would start threads; a worker gets its share when a run opens it
+        environment.setdefault(name, "1")
+    return environment

@@ -1,0 +1,73 @@
+"""A worker's lane in style `loop`: its socket is read by the event loop that runs the items."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextvars import copy_context
+from typing import Any
+
+from plait.places.processes import travel
+from plait.places.processes.wire import Kind, loads
+from plait.styles.loop import LoopRunner
+from plait.styles.new_loop import new_loop
+
+__all__ = ["serve_loop"]
+
+
+def serve_loop(worker: Any, task: int, what: Any, function: Any, resources: Any, emit: Any, broken: Any) -> None:
+    """Run the lane until the parent closes it or hangs up."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        ended = runner.run(_serve(worker, task, what, function, resources, emit, broken))
+    worker.task = 0
+    worker.encoder.trim()
+    if ended:
+        os._exit(0)
+    worker.send(Kind.CLOSED, task)
+
+
+async def _serve(worker: Any, task: int, what: Any, function: Any, resources: Any, emit: Any, broken: Any) -> bool:
+    loop = asyncio.get_running_loop()
+    lane = LoopRunner(function, resources, what.width, worker.board.slots, emit, broken, copy_context(), what.timeout)
+    over: asyncio.Future[bool] = loop.create_future()
+
+    def finish(ended: bool) -> None:
+        if not over.done():
+            over.set_result(ended)
+
+    def handle() -> None:
+        for frame in worker.decoder.frames():
+            if frame.kind == Kind.EXIT:
+                finish(True)
+            elif frame.kind == Kind.CLOSE:
+                finish(False)
+            elif frame.kind == Kind.CHUNK and frame.task == task:
+                try:
+                    items = loads(frame)
+                except BaseException as error:
+                    worker.send(Kind.UNREADABLE, task, frame.a, body=travel.text(error))
+                    continue
+                lane.put(frame.a, items)
+
+    def readable() -> None:
+        try:
+            if not worker.decoder.receive(socket.MSG_DONTWAIT):
+                finish(True)
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            finish(True)
+            return
+        handle()
+
+    loop.add_reader(worker.sock.fileno(), readable)
+    worker.send(Kind.OPENED, task)
+    handle()  # what had come with the frame that opened the lane
+    try:
+        ended = await over
+    finally:
+        loop.remove_reader(worker.sock.fileno())
+    await lane.close(1.0)
+    return ended

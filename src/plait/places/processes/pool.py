@@ -1,0 +1,295 @@
+"""`Pool`: the starter, the workers, and the one thread that listens to all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+
+from plait import machine
+from plait.errors import OptionError, StartFailed
+from plait.events import Hub, WorkerEnded, WorkerStarted
+from plait.places.default import Default
+from plait.places.processes import forward
+from plait.places.processes.launch import Starter
+from plait.places.processes.remote import Client, Remote, told
+from plait.places.processes.wire import Kind
+
+__all__ = ["Pool", "current", "default_pool"]
+
+log = logging.getLogger("plait")
+
+
+class Pool:
+    """Worker processes that runs share, one run at a time each; they stay warm in between.
+
+    `plait.default_pool()` is the process-wide one; inside `with Pool(...)` that is this one instead.
+
+    Parameters:
+        workers: how many a run gets unless it asks for fewer; as many stay warm. `None`: one for each core.
+        recycle: items after which a worker is replaced, against slow leaks; `None`: never.
+        preload: modules to import once, before workers are forked, so that each has them at once. They must not
+            start threads or open connections: workers would share them.
+
+    Concurrency: safe from any thread. After a `fork` the child has to make its own.
+    """
+
+    def __init__(self, workers: int | None = None, *, recycle: int | None = None, preload: Sequence[str] = ()) -> None:
+        for name, value in (("workers", workers), ("recycle", recycle)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise OptionError(name, value, "it takes a whole number from 1, or None")
+        self.workers = workers or machine.cores()
+        self.recycle = recycle
+        self.preload = list(preload)
+        self.hub = Hub()
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._starter: Starter | None = None
+        self._starts: deque[float] = deque(maxlen=5)
+        self._remotes: dict[int, Remote] = {}
+        self._idle: deque[Remote] = deque()
+        self._numbers = itertools.count(1)
+        self._selector: selectors.BaseSelector | None = None
+        self._thread: threading.Thread | None = None
+        self._wake: socket.socket | None = None
+        self._woken: socket.socket | None = None
+        self._closed = False
+        self._restore: list[Pool | None] = []
+
+    @property
+    def warm(self) -> bool:
+        """Whether a worker is ready and waiting."""
+        return bool(self._idle)
+
+    def lease(self, client: Client) -> Remote:
+        """A worker for `client` alone: a warm one, or a new one.
+
+        Raises:
+            StartFailed: none can be started.
+        """
+        with self._lock:
+            self._check()
+            while self._idle:
+                remote = self._idle.pop()
+                if not remote.ended and not remote.killed_for and not remote.hung_up:
+                    remote.client = client
+                    return remote
+            return self._spawn(client)
+
+    def give_back(self, remote: Remote) -> None:
+        """The lease is over. The worker waits for the next one, or ends if it is old or one too many."""
+        with self._lock:
+            remote.client = None
+            if remote.ended or self._closed:
+                return
+            old = self.recycle is not None and remote.items >= self.recycle
+            if remote.killed_for or old or len(self._idle) >= max(self.workers, 1):
+                self._retire(remote, "recycled" if old else "idle")
+            else:
+                self._idle.append(remote)
+
+    def retire(self, remote: Remote, reason: str) -> None:
+        """End a worker that has nothing in hand."""
+        with self._lock:
+            remote.client = None
+            self._retire(remote, reason)
+
+    def _retire(self, remote: Remote, reason: str) -> None:
+        remote.kill(reason)
+        if self.hub.wanted:
+            self.hub.emit(WorkerEnded(pid=remote.pid, reason=reason))
+
+    def flush(self, remote: Remote) -> None:
+        """What the socket did not take at once is sent by the pool's thread."""
+        with self._lock, contextlib.suppress(KeyError, ValueError, AttributeError):
+            assert self._selector is not None
+            self._selector.modify(remote.sock, selectors.EVENT_READ | selectors.EVENT_WRITE, remote)
+        self._poke()
+
+    # --- starting ---------------------------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        if self._closed:
+            raise StartFailed("this pool is closed", "Make a new plait.Pool, or use plait.default_pool().")
+        if self._pid != os.getpid():
+            raise StartFailed("this pool belongs to the parent process", "After a fork, make a new plait.Pool.")
+
+    def _spawn(self, client: Client) -> Remote:
+        starter = self._started()
+        remote = Remote(next(self._numbers))
+        remote.client = client
+        self._remotes[remote.number] = remote
+        assert self._selector is not None
+        self._selector.register(remote.sock, selectors.EVENT_READ, remote)
+        starter.spawn(remote)
+        self._poke()
+        return remote
+
+    def _started(self) -> Starter:
+        if self._starter is not None and not self._starter.gone:
+            return self._starter
+        now = time.monotonic()
+        if len(self._starts) == self._starts.maxlen and now - self._starts[0] < 5:
+            raise StartFailed(f"the starter process ended {len(self._starts)} times within 5 s")
+        self._starts.append(now)
+        if self._selector is None:
+            self._selector = selectors.DefaultSelector()
+            self._wake, self._woken = socket.socketpair()
+            self._wake.setblocking(False)
+            self._woken.setblocking(False)
+            self._selector.register(self._wake, selectors.EVENT_READ, None)
+            self._thread = threading.Thread(target=self._listen, name="plait-pool", daemon=True)
+            self._thread.start()
+        self._starter = Starter(self.preload)
+        self._selector.register(self._starter.control, selectors.EVENT_READ, self._starter)
+        self._poke()
+        return self._starter
+
+    # --- listening --------------------------------------------------------------------------------------------------
+
+    def _poke(self) -> None:
+        with contextlib.suppress(OSError, AttributeError):
+            self._woken.send(b"x")  # type: ignore[union-attr]
+
+    def _listen(self) -> None:
+        selector = self._selector
+        assert selector is not None
+        while not self._closed:
+            for key, mask in selector.select():
+                try:
+                    self._ready(key.data, mask)
+                except Exception:
+                    log.exception("A worker could not be listened to; it is replaced.")
+                    if isinstance(key.data, Remote):
+                        key.data.kill("unintelligible")
+
+    def _ready(self, what: Starter | Remote | None, mask: int) -> None:
+        if what is None:
+            with contextlib.suppress(OSError):
+                assert self._wake is not None
+                self._wake.recv(4096)
+        elif isinstance(what, Remote):
+            if mask & selectors.EVENT_WRITE and not what.flush():
+                with contextlib.suppress(KeyError, ValueError):
+                    self._selector.modify(what.sock, selectors.EVENT_READ, what)  # type: ignore[union-attr]
+            if mask & selectors.EVENT_READ:
+                self._hear(what)
+        else:
+            self._hear_starter(what)
+
+    def _hear(self, remote: Remote, *, last: bool = False) -> None:
+        """Take in what a worker sent; with `last`, everything that is there."""
+        while not remote.hung_up:
+            try:
+                open_ = remote.decoder.receive()
+            except BlockingIOError:
+                break
+            except OSError:
+                open_ = False
+            if not open_:
+                remote.hung_up = True
+                self._forget(remote.sock)
+                if not last:
+                    remote.kill(remote.killed_for)  # it hung up alive: its function closed our socket
+                break
+            for frame in remote.decoder.frames():
+                if frame.kind == Kind.LOG:
+                    forward.handle_log(frame.body)
+                elif frame.kind == Kind.WARNING:
+                    forward.handle_warning(frame.body)
+                elif remote.client is not None:
+                    remote.client.heard(remote, frame)
+            if not last:
+                break
+
+    def _hear_starter(self, starter: Starter) -> None:
+        for kind, number, a, b in starter.messages():
+            if kind == b"S":
+                remote = self._remotes.get(number)
+                if remote is not None:
+                    remote.pid = a
+                    if remote.killed_for:
+                        remote.kill(remote.killed_for)
+                    if self.hub.wanted:
+                        self.hub.emit(WorkerStarted(pid=a))
+            elif kind == b"D":
+                for remote in [r for r in self._remotes.values() if r.pid == a]:
+                    self._bury(remote, told(b))
+        if starter.gone:
+            self._forget(starter.control)
+            if starter.threaded:
+                self.preload = []
+            for remote in [r for r in self._remotes.values() if r.starter is starter]:
+                remote.kill("its starter ended")
+                self._bury(remote, told(None))
+
+    def _bury(self, remote: Remote, status: str) -> None:
+        self._hear(remote, last=True)
+        self._forget(remote.sock)
+        with self._lock:
+            self._remotes.pop(remote.number, None)
+            with contextlib.suppress(ValueError):
+                self._idle.remove(remote)
+            client, remote.client = remote.client, None
+        remote.close()
+        if client is not None:
+            client.lost(remote, status)
+        remote.board.close()
+
+    def _forget(self, sock: socket.socket) -> None:
+        with contextlib.suppress(KeyError, ValueError, AttributeError):
+            self._selector.unregister(sock)  # type: ignore[union-attr]
+
+    # --- ending -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End every worker and the starter. Runs that still use them fail with `StartFailed`."""
+        with self._lock:
+            if self._closed or self._pid != os.getpid():
+                return
+            self._closed = True
+            starter = self._starter
+        if starter is not None:
+            starter.close()
+        self._poke()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(2.0)
+        for remote in list(self._remotes.values()):  # those that the thread did not bury itself
+            client, remote.client = remote.client, None
+            remote.close()
+            if client is not None:
+                client.lost(remote, "ended with its pool")
+            remote.board.close()
+        self._remotes.clear()
+        self._idle.clear()
+        for sock in (self._wake, self._woken, self._selector):
+            if sock is not None:
+                sock.close()
+
+    def __enter__(self) -> Pool:
+        self._restore.append(current.replace(self))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        current.replace(self._restore.pop())
+        self.close()
+
+
+#: The process-wide pool: `current.replace` and `current.reset` are what tests use.
+current: Default[Pool] = Default(Pool)
+
+
+def default_pool() -> Pool:
+    """The pool of worker processes that runs use unless a `with plait.Pool(...)` replaces it.
+
+    Made on first use, closed when the interpreter exits. Safe from any thread; a forked child gets its own.
+    """
+    return current.get()

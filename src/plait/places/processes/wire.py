@@ -1,0 +1,227 @@
+"""Frames between this process and one worker: a small header, and a body that travels inline or in a memory file.
+
+    header   kind, task, flags, number of buffers, two counters (sequence number, grain), a float (budget), body length
+    lengths  one for each out-of-band buffer of pickle 5
+    body     the pickle, then the buffers - or none of it, when flags say that it lies in a slab
+
+A slab is a memory file that its sender reuses. It is free again once the receiver has read the frame that used it,
+which the receiver says by counting on the shared board: no message goes back for it.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import pickle
+import socket
+import struct
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+__all__ = ["INLINE", "Decoder", "Encoder", "Frame", "Kind", "dumps", "loads"]
+
+#: Bytes up to which a body travels in the socket itself.
+INLINE = 32 << 10
+#: Bytes above which a slab gives its memory back when it is free.
+KEEP = 64 << 20
+
+_HEAD = struct.Struct("<BBHIQQdQ")
+_SLAB, _NEW = 1, 2
+
+
+class Kind:
+    """What a frame says."""
+
+    SETUP, OPEN, CHUNK, CLOSE, EXIT = 1, 2, 3, 4, 5  # to a worker
+    OPENED, BATCH, UNREADABLE, CLOSED, BROKEN, LOG, WARNING = 16, 17, 18, 19, 20, 21, 22  # from a worker
+
+
+class Frame(NamedTuple):
+    """One message. `a`, `b` and `x` mean what the kind says; `body` and `buffers` are pickle 5's."""
+
+    kind: int
+    task: int
+    a: int
+    b: int
+    x: float
+    body: Any
+    buffers: list[Any]
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the body and its buffers."""
+        return len(self.body) + sum(len(buffer) for buffer in self.buffers)
+
+
+def dumps(thing: Any) -> tuple[bytes, list[memoryview]]:
+    """Pickle with large buffers apart, uncopied."""
+    buffers: list[pickle.PickleBuffer] = []
+    body = pickle.dumps(thing, 5, buffer_callback=buffers.append)
+    return body, [buffer.raw() for buffer in buffers]
+
+
+def loads(frame: Frame) -> Any:
+    """What `dumps` was given."""
+    return pickle.loads(frame.body, buffers=frame.buffers)
+
+
+class _Slab:
+    __slots__ = ("fd", "number", "size", "told")
+
+    def __init__(self, number: int) -> None:
+        self.fd = os.memfd_create(f"plait-slab-{number}", os.MFD_CLOEXEC)
+        self.number, self.size, self.told = 0, 0, False
+
+
+class Encoder:
+    """Turns messages into bytes to send, large bodies into slabs.
+
+    Parameters:
+        words: the shared board.
+        read: the word in which the receiver counts the slab frames that it has read.
+        slabs: whether memory files exist here; without, every body travels inline.
+    """
+
+    def __init__(self, words: Any, read: int, *, slabs: bool = True) -> None:
+        self._words, self._read, self._use = words, read, slabs
+        self._slabs: list[_Slab] = []
+        self._sent = 0
+
+    def encode(
+        self, kind: int, task: int = 0, a: int = 0, b: int = 0, x: float = 0.0, body: Any = b"", buffers: Sequence[Any] = ()
+    ) -> tuple[list[Any], list[int]]:
+        """The pieces to write to the socket, and the descriptors to send with the first of them."""
+        lengths = array.array("Q", [buffer.nbytes for buffer in buffers]).tobytes()
+        total = len(body) + sum(buffer.nbytes for buffer in buffers)
+        if total <= INLINE or not self._use:
+            return [_HEAD.pack(kind, 0, len(buffers), task, a, b, x, len(body)), lengths, body, *buffers], []
+        slab = self._slab()
+        _write_all(slab.fd, [memoryview(body), *buffers])
+        slab.size = max(slab.size, total)
+        flags = _SLAB | (0 if slab.told else _NEW)
+        fds = [] if slab.told else [slab.fd]
+        slab.told = True
+        head = _HEAD.pack(kind, flags, len(buffers), task, a, b, x, len(body))
+        return [head, struct.pack("<I", self._slabs.index(slab)), lengths], fds
+
+    def _slab(self) -> _Slab:
+        read = self._words[self._read]
+        free = [slab for slab in self._slabs if slab.number <= read]
+        for slab in free:
+            if slab.size > KEEP:
+                os.ftruncate(slab.fd, 0)
+                slab.size = 0
+        slab = free[0] if free else _Slab(self._sent)
+        if not free:
+            self._slabs.append(slab)
+        self._sent += 1
+        slab.number = self._sent
+        return slab
+
+    def trim(self) -> None:
+        """Give the memory of every free slab back."""
+        read = self._words[self._read]
+        for slab in self._slabs:
+            if slab.number <= read and slab.size:
+                os.ftruncate(slab.fd, 0)
+                slab.size = 0
+
+    def close(self) -> None:
+        """Close every slab."""
+        for slab in self._slabs:
+            os.close(slab.fd)
+        self._slabs.clear()
+
+
+class Decoder:
+    """Turns what came from the socket into frames.
+
+    Parameters:
+        words: the shared board.
+        read: the word in which to count the slab frames that were read.
+    """
+
+    def __init__(self, sock: socket.socket, words: Any, read: int) -> None:
+        self._sock, self._words, self._read = sock, words, read
+        self._data = bytearray()
+        self._fds: deque[int] = deque()
+        self._slabs: list[int] = []
+
+    def receive(self, flags: int = 0) -> bool:
+        """Take in what the socket has; false at its end.
+
+        Raises:
+            BlockingIOError: nothing is there and `flags` say not to wait.
+        """
+        data, ancillary, _, _ = self._sock.recvmsg(256 << 10, socket.CMSG_SPACE(16 * 4), flags)
+        for level, kind, payload in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds = array.array("i")
+                fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+                self._fds.extend(fds)
+        self._data += data
+        return bool(data)
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame that is complete."""
+        while (frame := self._next()) is not None:
+            yield frame
+
+    def _next(self) -> Frame | None:
+        data = self._data
+        if len(data) < _HEAD.size:
+            return None
+        kind, flags, count, task, a, b, x, length = _HEAD.unpack_from(data)
+        at = _HEAD.size + (4 if flags & _SLAB else 0)
+        if len(data) < at + 8 * count:
+            return None
+        lengths = struct.unpack_from(f"<{count}Q", data, at) if count else ()
+        end = at + 8 * count
+        if not flags & _SLAB:
+            stop = end + length + sum(lengths)
+            if len(data) < stop:
+                return None
+            body = bytes(data[end : end + length])
+            buffers, place = [], end + length
+            for size in lengths:
+                buffers.append(data[place : place + size])
+                place += size
+            del data[:stop]
+            return Frame(kind, task, a, b, x, body, buffers)
+        (slab,) = struct.unpack_from("<I", data, _HEAD.size)
+        if flags & _NEW:
+            self._slabs.append(self._fds.popleft())
+        body, buffers = bytearray(length), [bytearray(size) for size in lengths]
+        _read_all(self._slabs[slab], [memoryview(body), *map(memoryview, buffers)])
+        self._words[self._read] += 1
+        del data[:end]
+        return Frame(kind, task, a, b, x, body, buffers)
+
+    def close(self) -> None:
+        """Close every descriptor that came."""
+        for fd in (*self._slabs, *self._fds):
+            os.close(fd)
+        self._slabs.clear()
+        self._fds.clear()
+
+
+def _write_all(fd: int, pieces: list[Any]) -> None:
+    at = 0
+    for piece in pieces:
+        view = memoryview(piece).cast("B")
+        while view.nbytes:
+            done = os.pwrite(fd, view, at)
+            at += done
+            view = view[done:]
+
+
+def _read_all(fd: int, views: list[memoryview]) -> None:
+    at = 0
+    for view in views:
+        while view.nbytes:
+            done = os.preadv(fd, [view], at)
+            if not done:
+                raise EOFError("a slab is shorter than its frame says")
+            at += done
+            view = view[done:]

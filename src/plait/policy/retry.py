@@ -1,0 +1,73 @@
+"""When to try an item again, and after how long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from plait.errors import OptionError
+
+__all__ = ["On", "Retry"]
+
+On: TypeAlias = "type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often, when and for which errors an item is tried again.
+
+    Parameters:
+        times: further attempts after the first.
+        backoff: seconds before the first retry; doubles with each further one, up to `longest`.
+        jitter: share of each wait that is drawn at random, 0 to 1, so that failed items do not come back together.
+        on: the exception types (or a predicate) worth another attempt.
+        until: seconds after an item's first attempt began, after which it is not tried again; `None`: no such bound.
+        longest: seconds that no wait exceeds.
+
+    An exception with a number in `retry_after` (seconds) is waited for at least that long.
+
+    Source: exponential backoff with jitter, after Brooker, "Exponential Backoff And Jitter" (AWS, 2015).
+    """
+
+    times: int = 0
+    backoff: float = 0.05
+    jitter: float = 0.5
+    on: On = Exception
+    until: float | None = None
+    longest: float = 60.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.times, bool) or not isinstance(self.times, int) or self.times < 0:
+            raise OptionError("times", self.times, "it takes a whole number from 0")
+        for name, top in (("backoff", float("inf")), ("jitter", 1.0), ("longest", float("inf"))):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= top:
+                raise OptionError(name, value, f"it takes a number from 0{' to 1' if top == 1 else ' (seconds)'}")
+        if self.until is not None and not self.until > 0:
+            raise OptionError("until", self.until, "it takes seconds above 0, or None")
+
+    def wait(self, attempt: int, error: BaseException, elapsed: float, draw: float) -> float | None:
+        """Seconds to wait before the next attempt, or `None` where there is none.
+
+        Parameters:
+            attempt: the attempt that failed, from 1.
+            error: what it raised.
+            elapsed: seconds since the item's first attempt began.
+            draw: a random number from 0 to 1.
+        """
+        if attempt > self.times or not self._worth(error):
+            return None
+        wait = min(self.longest, self.backoff * 2.0 ** min(attempt - 1, 60))
+        wait *= 1.0 - self.jitter * draw
+        asked = getattr(error, "retry_after", None)
+        if isinstance(asked, int | float) and not isinstance(asked, bool):
+            wait = max(wait, float(asked))
+        if self.until is not None and elapsed + wait >= self.until:
+            return None
+        return wait
+
+    def _worth(self, error: BaseException) -> bool:
+        if isinstance(self.on, type | tuple):
+            return isinstance(error, self.on)
+        return bool(self.on(error))

@@ -1,0 +1,215 @@
+"""Style `loop`: several items at once on an asyncio event loop.
+
+Items are run by slots: coroutines that take one item after the other. That costs a fifth of a task for each item, and
+bounds what is in progress by itself. Timeouts are swept for all slots together: `asyncio.timeout` costs 5.7 us an item.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from contextvars import Context, copy_context
+from time import perf_counter
+from typing import Any
+
+from plait.errors import ItemTimeout, RunCancelled
+from plait.policy.overdue import tick_for
+from plait.styles.batch import Batch, Emit, Raised, raised
+from plait.styles.resources import open_async
+from plait.styles.threads import inside
+
+__all__ = ["LoopRunner"]
+
+#: Seconds that items which never wait may keep the loop from everything else on it.
+TURN = 0.002
+
+
+class LoopRunner:
+    """Runs items in up to `width` slots on the running loop.
+
+    Parameters:
+        words: where slot `i` says what it has in hand.
+        emit: called on the loop with each `Batch`.
+        broken: called, once, with the exception if a resource cannot be opened.
+        timeout: seconds for an attempt, which is then cancelled; `None`: any time.
+        context: the contextvars context of the caller; each item runs in a copy of it.
+
+    Concurrency: every method belongs to the loop's thread.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        resources: Mapping[str, Any],
+        width: int,
+        words: Any,
+        emit: Emit,
+        broken: Callable[[BaseException], None],
+        context: Context,
+        timeout: float | None = None,
+    ) -> None:
+        self._function, self._resources, self._words = function, resources, words
+        self._emit, self._broken, self._timeout = emit, broken, timeout
+        self._context = context.copy()
+        self._context.run(inside.set, True)
+        self._loop = asyncio.get_running_loop()
+        self._todo: deque[tuple[int, Any]] = deque()
+        self._free = list(range(width - 1, -1, -1))
+        self._slots: dict[int, asyncio.Task[None]] = {}
+        self._began = [0.0] * width
+        self._late: set[int] = set()
+        self._done: list[tuple[int, Any, Raised | None]] = []
+        self._seconds = 0.0
+        self._turn = perf_counter()
+        self._call: Callable[[Any], Any] | None = None
+        self._stack: AsyncExitStack | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def put(self, first: int, items: Sequence[Any]) -> None:
+        """Take over `items`."""
+        if self._closed:
+            return
+        self._todo.extend(enumerate(items, first))
+        if self._call is None:
+            if self._opening is None:
+                self._opening = self._loop.create_task(self._open())
+            return
+        self._wake()
+
+    async def _open(self) -> None:
+        try:
+            self._call, self._stack = await open_async(self._function, self._resources)
+        except BaseException as error:
+            self._broken(error)
+            return
+        if self._timeout is not None:
+            self._sweep()
+        self._wake()
+
+    def _wake(self) -> None:
+        for _ in range(min(len(self._free), len(self._todo))):
+            self._start(self._free.pop())
+
+    def _start(self, slot: int) -> None:
+        context = self._context.copy()
+        self._slots[slot] = self._loop.create_task(self._serve(slot), context=context)
+
+    async def _serve(self, slot: int) -> None:
+        todo, call, words, began = self._todo, self._call, self._words, self._began
+        assert call is not None
+        clean = copy_context()
+        now = perf_counter()
+        while todo:
+            seq, item = todo.popleft()
+            words[slot] = seq + 1
+            began[slot] = now
+            failed = None
+            value = None
+            try:
+                value = call(item)
+                if inspect.isawaitable(value):
+                    value = await value
+                else:
+                    raise TypeError(f"the function returned {type(value).__name__!r}, not an awaitable: make it `async def`")
+            except BaseException as error:
+                if self._ending(slot, error):
+                    self._leave(slot)
+                    raise
+                failed = raised(error, perf_counter() - began[slot])
+            if slot in self._late:
+                failed = self._overdue(slot, failed, perf_counter() - began[slot])
+            self._finished(seq, None if failed else value, failed)
+            del value, item
+            then, now = now, perf_counter()
+            self._seconds += now - then
+            if now - self._turn > TURN:
+                await asyncio.sleep(0)
+                now = perf_counter()
+            if copy_context() != clean:  # one pointer compared: the item set a contextvar, which must not reach the next
+                words[slot] = 0
+                if todo:
+                    self._start(slot)
+                else:
+                    self._leave(slot)
+                return
+        self._leave(slot)
+
+    def _leave(self, slot: int) -> None:
+        self._words[slot] = 0
+        self._began[slot] = 0.0
+        self._slots.pop(slot, None)
+        self._free.append(slot)
+
+    def _ending(self, slot: int, error: BaseException) -> bool:
+        """Whether `error` ends the slot itself: the runner closes, or the loop's owner cancels all its tasks."""
+        if isinstance(error, GeneratorExit):
+            return True
+        task = asyncio.current_task()
+        if not isinstance(error, asyncio.CancelledError) or slot in self._late or not task or not task.cancelling():
+            return False
+        if not self._closed:
+            self._broken(RunCancelled("the tasks of its event loop were cancelled"))
+        return True
+
+    def _overdue(self, slot: int, failed: Raised | None, seconds: float) -> Raised:
+        """The attempt was cancelled for its timeout: whatever it made of that, its outcome is refused."""
+        self._late.discard(slot)
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        error = ItemTimeout(self._timeout or 0.0, fate="its coroutine was cancelled")
+        return Raised(error, failed.traceback if failed else f"{type(error).__name__}: {error}\n", seconds)
+
+    def _finished(self, seq: int, value: Any, failed: Raised | None) -> None:
+        if not self._done:
+            self._loop.call_soon(self._flush)
+        self._done.append((seq, value, failed))
+
+    def _flush(self) -> None:
+        self._turn = perf_counter()
+        done, self._done = self._done, []
+        if not done or self._closed:
+            return
+        seconds, self._seconds = self._seconds, 0.0
+        seqs = [seq for seq, _, _ in done]
+        values = [value for _, value, _ in done]
+        errors = [(at, failed) for at, (_, _, failed) in enumerate(done) if failed is not None]
+        straight = seqs[-1] - seqs[0] == len(seqs) - 1 and all(a < b for a, b in zip(seqs, seqs[1:], strict=False))
+        self._emit(Batch(seqs[0], values, errors, None if straight else seqs, seconds, None))
+
+    def _sweep(self) -> None:
+        assert self._timeout is not None
+        now = perf_counter()
+        for slot, task in list(self._slots.items()):
+            if self._began[slot] and now - self._began[slot] > self._timeout and slot not in self._late:
+                self._late.add(slot)
+                task.cancel()
+        self._sweeping = self._loop.call_later(tick_for(self._timeout), self._sweep)
+
+    async def close(self, wait: float) -> list[str]:
+        """Cancel what runs, close the resources; at most `wait` seconds. Returns what would not end."""
+        self._flush()
+        self._closed = True
+        self._todo.clear()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        tasks: list[asyncio.Task[None]] = [task for task in self._slots.values() if not task.done()]
+        if self._opening is not None and not self._opening.done():
+            tasks.append(self._opening)
+        for task in tasks:
+            task.cancel()
+        stuck: list[str] = []
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=wait)
+            stuck = [repr(task) for task in pending]
+        if self._stack is not None:
+            try:
+                await asyncio.wait_for(self._stack.aclose(), max(wait, 1.0))
+            except TimeoutError:
+                stuck.append("the closing of its resources")
+        return stuck

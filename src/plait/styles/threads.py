@@ -1,0 +1,110 @@
+"""Style `threads`: several items at once, each share of them in a thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context, ContextVar
+from queue import SimpleQueue
+from typing import Any
+
+from plait.styles.batch import Emit
+from plait.styles.resources import open_sync
+from plait.styles.serial import run_items
+
+__all__ = ["ThreadsRunner", "inside"]
+
+#: True in a thread or coroutine that runs items: a `map` called there stays serial unless told otherwise.
+inside: ContextVar[bool] = ContextVar("plait_inside", default=False)
+
+_Share = tuple[int, Sequence[Any], float]
+
+
+class ThreadsRunner:
+    """Runs shares of items on up to `width` threads, started as they are needed.
+
+    Parameters:
+        function: what to call with each item.
+        resources: made once for each thread, since handles are rarely thread-safe.
+        width: how many threads.
+        words: where slot `i` says what thread `i` has in hand.
+        emit: called from the threads with each `Batch`.
+        broken: called, once, with the exception if a resource cannot be opened.
+        context: the contextvars context of the caller; each share runs in a copy.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        resources: Mapping[str, Any],
+        width: int,
+        words: Any,
+        emit: Emit,
+        broken: Callable[[BaseException], None],
+        context: Context,
+        name: str,
+    ) -> None:
+        self._function, self._resources, self._width = function, resources, width
+        self._words, self._emit, self._broken, self._context, self._name = words, emit, broken, context, name
+        self._queue: SimpleQueue[_Share | None] = SimpleQueue()
+        self._busy = [False] * width
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._closing = False
+
+    def put(self, first: int, items: Sequence[Any], grain: int, budget: float) -> None:
+        """Take over `items`, `grain` of them to a thread at a time."""
+        shares = 0
+        for start in range(0, len(items), grain):
+            share = items if grain >= len(items) else items[start : start + grain]
+            self._queue.put((first + start, share, budget))
+            shares += 1
+        if len(self._threads) < self._width:
+            self._grow(shares)
+
+    def _grow(self, shares: int) -> None:
+        with self._lock:
+            if self._closing:
+                return
+            idle = len(self._threads) - sum(self._busy)
+            missing = max(shares, self._queue.qsize()) - idle
+            for _ in range(min(missing, self._width - len(self._threads))):
+                slot = len(self._threads)
+                thread = threading.Thread(target=self._serve, args=(slot,), name=f"{self._name}-{slot}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def _serve(self, slot: int) -> None:
+        try:
+            call, finish = open_sync(self._function, self._resources)
+        except BaseException as error:
+            self._broken(error)
+            return
+        busy, words, queue = self._busy, self._words, self._queue
+        context = self._context.copy()
+        context.run(inside.set, True)
+        try:
+            while (share := queue.get()) is not None and not self._closing:
+                busy[slot] = True
+                first, items, budget = share
+                # A fresh copy each time: what one share sets in its context must not reach the next.
+                context.copy().run(run_items, call, items, first, words, slot, self._emit, budget)
+                words[slot] = 0
+                busy[slot] = False
+                del share, items
+        finally:
+            busy[slot] = False
+            finish()
+
+    def close(self, wait: float) -> list[threading.Thread]:
+        """Begin nothing more; wait up to `wait` seconds. Returns the threads that are stuck in an item."""
+        with self._lock:
+            self._closing = True
+        for _ in self._threads:
+            self._queue.put(None)
+        until = time.monotonic() + wait
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, until - time.monotonic()))
+        return [t for t in self._threads if t.is_alive() and t is not threading.current_thread()]

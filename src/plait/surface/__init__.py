@@ -1,0 +1,1 @@
+"""What users import: `map`, `Run`, `Report`, `task`; short, typed, documented."""

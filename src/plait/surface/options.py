@@ -1,0 +1,152 @@
+"""The options of a stage: checked at the call, with a message that says what to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from plait.engine.rules import Rules
+from plait.errors import OptionError, UnknownOption
+from plait.machine import parse_bytes
+from plait.placement import Placement, models
+from plait.policy.retry import Retry
+
+__all__ = ["KNOWN", "rules_from"]
+
+
+def _model(value: Any) -> Any:
+    if isinstance(value, Placement) or value == "auto":
+        return value
+    names = value if isinstance(value, tuple) else (value,)
+    if not names:
+        raise OptionError("model", value, 'it takes a model\'s name, a Placement, a tuple of names, or "auto"')
+    for name in names:
+        if not isinstance(name, str):
+            raise OptionError("model", value, 'it takes a model\'s name, a Placement, a tuple of names, or "auto"')
+        try:
+            models.get(name)
+        except UnknownOption:
+            raise UnknownOption("model", name, [*models.names(), "auto"]) from None
+    return value
+
+
+def _count(name: str, least: int = 1) -> Callable[[Any], int | None]:
+    def check(value: Any) -> int | None:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise OptionError(name, value, f"it takes a whole number from {least}, or None to measure")
+        return value
+
+    return check
+
+
+def _seconds(name: str) -> Callable[[Any], float | None]:
+    def check(value: Any) -> float | None:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and 0 < value < math.inf):
+            raise OptionError(name, value, "it takes seconds above 0, or None")
+        return None if value is None else float(value)
+
+    return check
+
+
+def _one_of(name: str, *known: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in known:
+            raise OptionError(name, value, f"it takes one of {', '.join(map(repr, known))}")
+        return str(value)
+
+    return check
+
+
+def _flag(name: str) -> Callable[[Any], bool]:
+    def check(value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise OptionError(name, value, "it takes True or False")
+        return value
+
+    return check
+
+
+def _retries(value: Any) -> Retry:
+    if isinstance(value, Retry):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise OptionError("retries", value, "it takes a number of further attempts from 0, or a plait.Retry")
+    return Retry(value)
+
+
+def _max_failures(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or (isinstance(value, float) and value >= 1):
+        raise OptionError("max_failures", value, "it takes a count (int) or a share below 1 (float)")
+    return value
+
+
+def _resources(value: Any) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise OptionError("resources", value, 'it takes a dict like {"session": open_session}')
+    for name, source in value.items():
+        if not callable(source) and not hasattr(source, "__enter__") and not hasattr(source, "__aenter__"):
+            raise OptionError(f"resources[{name!r}]", source, "it takes a function that makes it, or a context manager")
+    return dict(value)
+
+
+def _memory(value: Any) -> int | None:
+    return None if value is None else parse_bytes(value)
+
+
+#: Option -> what it is called in `Rules`, and its check.
+CHECKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "model": ("model", _model),
+    "workers": ("workers", _count("workers")),
+    "width": ("width", _count("width")),
+    "ordered": ("ordered", _flag("ordered")),
+    "retries": ("retry", _retries),
+    "timeout": ("timeout", _seconds("timeout")),
+    "deadline": ("deadline", _seconds("deadline")),
+    "on_error": ("on_error", _one_of("on_error", "raise", "skip", "return")),
+    "max_failures": ("max_failures", _max_failures),
+    "on_crash": ("on_crash", _one_of("on_crash", "rerun", "fail")),
+    "isolate": ("isolate", _flag("isolate")),
+    "resources": ("resources", _resources),
+    "buffer": ("buffer", _count("buffer")),
+    "memory": ("memory", _memory),
+}
+KNOWN = (*CHECKS, "progress", "name", "failures_to")
+
+
+def rules_from(name: str, options: Mapping[str, Any], *, is_async: bool) -> Rules:
+    """The rules that `options` spell.
+
+    Raises:
+        UnknownOption: there is no such option; the message lists the known ones.
+        OptionError: an option has a value that it cannot have, or does not go with another.
+    """
+    made: dict[str, Any] = {}
+    for option, value in options.items():
+        if option not in CHECKS:
+            raise UnknownOption("option", option, KNOWN)
+        field, check = CHECKS[option]
+        made[field] = check(value)
+    rules = Rules(name, **made)
+    _agree(rules, is_async)
+    return rules
+
+
+def _agree(rules: Rules, is_async: bool) -> None:
+    """What goes with what."""
+    if rules.max_failures is not None and rules.on_error == "raise":
+        wants = 'it goes with on_error="skip" or "return"; with "raise" the first failure ends the run'
+        raise OptionError("max_failures", rules.max_failures, wants)
+    if rules.model == "auto" or isinstance(rules.model, tuple):
+        return
+    placement = rules.model if isinstance(rules.model, Placement) else models.get(rules.model)()
+    if is_async and placement.style != "loop" and placement.model != "serial":
+        fits = "processes+async" if placement.place == "processes" else "async"
+        raise OptionError("model", rules.model, f'an async function needs an event loop: use model="{fits}"')
+    if rules.isolate and placement.place == "here":
+        raise OptionError("isolate", True, f"model={placement.model!r} runs in this process; use a model with processes")

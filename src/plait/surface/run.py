@@ -1,0 +1,154 @@
+"""`Run`: one execution. Iterable, awaitable, cancellable; owns a report."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from plait.engine.drive import Drive
+from plait.errors import RunUsedTwice
+from plait.events import Event
+from plait.failure import Failure
+from plait.surface.report import Report
+
+__all__ = ["Run"]
+
+R = TypeVar("R")
+
+
+class Run(Generic[R]):
+    """The results of a function over items, as they come.
+
+    Nothing starts before the first iteration, `await`, `with` or `start()`. A run is single use; one that is never
+    used warns. `for r in run`, `async for r in run`, `await run` (a list), `run.wait()`.
+
+    **Shape**: lazy; in input order unless `ordered=False`; the source is read no further ahead than `buffer`.
+    **Concurrency**: consumed by one thread or one coroutine; `cancel`, `report` and `failures` from any.
+    """
+
+    def __init__(self, drive: Drive) -> None:
+        self._drive = drive
+        self._used = ""
+        self._results: Any = None
+        self.report = Report(drive.figures)
+
+    # --- consuming --------------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[R]:
+        """Results one by one.
+
+        Raises:
+            RunUsedTwice: the run was consumed before.
+            RuntimeError: its items run on this thread's own event loop, which iterating would block.
+        """
+        self._use("for")
+        if self._drive.on_own_loop:
+            raise RuntimeError("This run's items run on this thread's event loop: use `async for` or `await` instead.")
+        results: Iterator[R] = self._drive.results()
+        return results
+
+    def __aiter__(self) -> AsyncIterator[R]:
+        """Results one by one, on an event loop."""
+        self._use("async for")
+        self._results = self._drive.results_async()
+        return self._results  # type: ignore[no-any-return]
+
+    def __await__(self) -> Generator[Any, None, list[R]]:
+        """All results as a list, on an event loop."""
+        return self._gather().__await__()
+
+    async def _gather(self) -> list[R]:
+        results = aiter(self)
+        try:
+            return [result async for result in results]
+        finally:
+            await self._drive.close_async()
+
+    def wait(self) -> Run[R]:
+        """Run to the end and let go of the results, for a function called for its effects. Returns the run itself.
+
+        Raises:
+            BaseException: whatever iterating would raise.
+        """
+        for _ in self:
+            pass
+        return self
+
+    def start(self) -> Run[R]:
+        """Begin now, in the background, as far as the buffer allows. Returns the run itself."""
+        try:
+            loop = asyncio.get_running_loop() if self._drive.is_async else None
+        except RuntimeError:
+            loop = None
+        self._used = self._used or "started"
+        self._drive.start(loop)
+        return self
+
+    def _use(self, how: str) -> None:
+        if self._used not in ("", "started", "entered"):
+            raise RunUsedTwice(how)
+        self._used = how
+
+    # --- ending -----------------------------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """End the run from any thread; who consumes it gets `RunCancelled`. Does not wait."""
+        self._used = self._used or "cancelled"
+        self._drive.cancel("run.cancel() was called")
+
+    def __enter__(self) -> Run[R]:
+        self._used = self._used or "entered"
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._drive.close()
+
+    async def __aenter__(self) -> Run[R]:
+        self._used = self._used or "entered"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._drive.close_async()
+
+    def __del__(self) -> None:
+        drive = getattr(self, "_drive", None)
+        if drive is None:
+            return
+        if not self._used:
+            warnings.warn(
+                f"plait.map({drive.rules.name}, ...) was never used, so nothing ran. Iterate it, or call .wait() on it.",
+                RuntimeWarning,
+                stacklevel=2,
+                source=self,
+            )
+        elif drive.started and not drive.closed and self._used in ("started", "entered"):
+            drive.cancel("the run was dropped")
+
+    # --- watching ---------------------------------------------------------------------------------------------------
+
+    @property
+    def failures(self) -> Sequence[Failure]:
+        """The items that failed for good so far; of many, the last thousand (`report.failures` counts all)."""
+        return list(self._drive.figures.kept)
+
+    def observe(
+        self, observer: Callable[[Any], object], types: Iterable[type[Event]] | None = None
+    ) -> AbstractContextManager[None]:
+        """Inside a `with`, call `observer` with each event of `types` (see `plait.events`).
+
+        **Concurrency**: it is called in whichever thread the event happens. One that raises is dropped and reported.
+        """
+        return self._drive.hub.subscribe(observer, types)
+
+    def __repr__(self) -> str:
+        figures = self._drive.figures
+        state = "done" if figures.ended else "running" if figures.began else "not started"
+        return f"<Run of {figures.stage}: {state}, {figures.finished} items, {figures.failures} failures>"
+
+

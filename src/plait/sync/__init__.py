@@ -1,0 +1,1 @@
+"""What the engine needs of time and waiting; the public primitives join it."""
