@@ -75,13 +75,19 @@ async def fetch(url):
 def main():
     """Run the three over what is found here, and show a table."""
     console = Console()
-    library = sysconfig.get_path("stdlib")
-    found = [path for path in plait.read.files(library) if path.endswith(".py")]
+    library, packages = sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")
+    found = sorted(
+        {path for folder in (library, packages) for path in plait.read.files(folder) if path.endswith(".py")}
+    )
     files = found[:: max(1, len(found) // FILES)][:FILES]
-    console.print(f"{len(files):,} of the {len(found):,} Python files in {library}\n", highlight=False, soft_wrap=True)
+    console.print(
+        f"{len(files):,} of the {len(found):,} Python files in {library} and {packages}\n",
+        highlight=False,
+        soft_wrap=True,
+    )
 
     with Server(library) as server:
-        pages = [server.url(path) for path in (files * 2)[:PAGES]]
+        pages = [server.url(path) for path in found if path.startswith(library)][:PAGES]
         rows = [
             compare(console, "parse", measure, files, model="serial"),
             compare(console, "compress", archive, files, model="serial"),

@@ -10,7 +10,7 @@ import click
 __all__ = ["command"]
 
 
-class Share(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on only
+class Share(click.ParamType):
     """A count (`10`) or a share (`5%`, `0.05`)."""
 
     name = "count|share"

@@ -16,7 +16,7 @@ from plait.cli.delivery import Delivery, FirstFailure, claim_stdout, counted
 from plait.cli.interrupts import Interrupts
 from plait.cli.target import load
 from plait.errors import PlaitError, TooManyFailures
-from plait.events import Event
+from plait.events import Event, RunFinished
 from plait.surface import read, write
 
 __all__ = ["Mapping"]
@@ -168,12 +168,19 @@ class Mapping:
             return None
         from plait.watch.progress import progress_bar  # only here: whoever sees no bar does not wait for it
 
-        console = None
-        if drawn and hasattr(os, "openpty"):
-            from plait.watch.prints import PrintsAbove
+        if not drawn or not hasattr(os, "openpty"):
+            return stack.enter_context(progress_bar(self.total(source), draw=drawn))
+        from plait.watch.prints import PrintsAbove
 
-            console = stack.enter_context(PrintsAbove()).console
-        return stack.enter_context(progress_bar(self.total(source), console=console, draw=drawn))
+        prints = stack.enter_context(PrintsAbove())
+        bar = stack.enter_context(progress_bar(self.total(source), console=prints.console))
+
+        def observe(event: Event) -> None:
+            if isinstance(event, RunFinished):
+                prints.drain()  # what was printed stays above the bar's last line
+            bar(event)
+
+        return observe
 
     def _ended(self, delivery: Delivery) -> int:
         if not delivery.failures:

@@ -145,10 +145,12 @@ class Drive:
             if self.lane.over or self.lane._read_all:
                 self._chose(plan.with_defaults(Placement("here", "serial"), self.rules), ("the source raised",))
                 return not self._needs_seats()
-        placement, reasons = self._placed(evidence, travel)
+        ended = ended or (self.figures.total is not None and 0 < self.figures.total <= self.figures.read)
         if ended:
-            reasons = ("all items were run while measuring", *reasons[:1])
-            placement = Placement("here", "serial", 1, 1)
+            reasons: tuple[str, ...] = ("all items were run while measuring",)
+            placement = plan.with_defaults(Placement("here", "serial"), self.rules)
+        else:
+            placement, reasons = self._placed(evidence, travel)
         if placement.place == "here" and placement.style == "serial" and not self.is_async and self.lane.settled:
             self._chose(placement, reasons)
             if ended:

@@ -56,8 +56,9 @@ class Lane:
         self.posts: dict[Seat, Post] = {}
         self.ready: deque[Any] = deque()
         self.again: deque[Piece] = deque()
-        self.hungry = False
-        self.want = 1
+        self.hungry = False  # a seat has room
+        self.quiet = False  # no seat has anything in hand: company is not worth waiting for
+        self.want = 1  # items that are worth a dispatch
         self.over = False
         self._wanted = on_seats_wanted
         self._first = 0  # index of ready[0]
@@ -74,7 +75,7 @@ class Lane:
         self.ready.append(item)
         self.figures.read += 1
         if self.hungry:
-            if len(self.ready) >= self.want:
+            if self.quiet or len(self.ready) >= self.want:
                 self.dispatch()
             elif not self._lingering:
                 self._lingering = True
@@ -126,6 +127,7 @@ class Lane:
                     while (chunk := self._next_chunk(post)) is not None:
                         orders.append((post, chunk))
                 self.hungry = self._any_room()
+                self.quiet = not any(post.in_hand for post in self.posts.values())
                 more = bool(self.hungry and self.ready and not orders)
                 self.want = max(1, self.sizer.size // 4)
             for post, chunk in orders:
@@ -362,11 +364,14 @@ class Lane:
         with self.lock:
             over = self._check_over()
             events, self.outcomes.events = self.outcomes.events, []
+            # As in `dispatch`: set before looking, so that an item offered meanwhile is not overlooked.
+            self.hungry, self.quiet = True, not any(post.in_hand for post in self.posts.values())
+            more = self.ready or self.again
         for event in events:
             self.hub.emit(event)
         if over:
             self.outlet.finish(over[0])
-        else:
+        elif more:
             self.dispatch()
 
     def _check_over(self) -> tuple[BaseException | None] | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from types import TracebackType
 
 from plait.fit.clocks import ThreadClock
@@ -39,12 +40,15 @@ class Canary:
     def __init__(self, inside: Callable[[], float] = time.perf_counter) -> None:
         self.ticks: list[Tick] = []
         self._inside = inside
-        self._ended = threading.Lock()
+        self._ended, self._watching = threading.Lock(), threading.Lock()
         self._thread = threading.Thread(target=self._watch, name="plait-canary", daemon=True)
 
     def __enter__(self) -> Canary:
         self._ended.acquire()
+        self._watching.acquire()
         self._thread.start()
+        # A first item that keeps the GIL to itself would otherwise be over before the canary ever looked.
+        self._watching.acquire()
         return self
 
     def __exit__(
@@ -55,19 +59,20 @@ class Canary:
         self._thread.join()
 
     def _watch(self) -> None:
-        clock = ThreadClock()
         try:
-            while len(self.ticks) < MOST:
-                if len(self.ticks) >= EAGER and len(self.ticks) % BURST == 0 and self._sleep(PAUSE):
-                    return
-                if self._tick(clock):
-                    return
+            with closing(ThreadClock()) as clock:
+                while len(self.ticks) < MOST:
+                    if len(self.ticks) >= EAGER and len(self.ticks) % BURST == 0 and self._sleep(PAUSE):
+                        return
+                    if self._tick(clock):
+                        return
         finally:
-            clock.close()
+            self._tell()
 
     def _tick(self, clock: ThreadClock) -> bool:
         """One sleep, and its record; true when the end was asked for."""
         queued, inside, begun = clock.queued(), self._inside(), time.perf_counter()
+        self._tell()
         ended = self._sleep(SLEEP)
         span = time.perf_counter() - begun
         if span > SLEEP:  # else it was woken to end
@@ -75,6 +80,11 @@ class Canary:
             part = min(1.0, max(0.0, self._inside() - inside) / span)
             self.ticks.append(Tick(max(0.0, span - TICK - queued), part, begun + span, queued))
         return ended
+
+    def _tell(self) -> None:
+        """Let the one go on who waits for the first tick."""
+        if not self.ticks and self._watching.locked():
+            self._watching.release()
 
     def _sleep(self, seconds: float) -> bool:
         return self._ended.acquire(timeout=seconds)

@@ -9,8 +9,8 @@ Every candidate placement is given the seconds that it would take for the remain
     processes+threads    start + max(ceil(n / kw) * (s + p),  n * (cpu + p + d) / c,  n * gil / k,  n * (p + d))
 
 The simplest whose time is close to the best wins: leaving `serial` must promise 1.3x, more machinery must promise 1.2x
-over less of it. The figures that decide have that margin on a noisy machine, so that the choice is the same from run to
-run.
+over less of it (2.5x where items hardly compute). The figures that decide have that margin on a noisy machine, so that
+the choice is the same from run to run.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ __all__ = ["Choice", "Situation", "choose", "gil_seconds", "predict"]
 
 #: What a parallel placement must promise over `serial`, and more machinery over less.
 WORTH, SIMPLER = 1.3, 1.2
+#: The same for items that need the GIL for less than this share of their time: their gain is predicted from a width
+#: that nobody has tried yet, at the mercy of what they wait for.
+LITTLE, WAITING = 0.15, 2.5
 #: Seconds an item to hand it out and take its result back: to a thread, and in a chunk to a process.
 TO_THREAD, TO_PROCESS = 5e-6, 2e-6
 #: Seconds to start a thread, and to pickle a byte where that was not measured.
@@ -108,7 +111,7 @@ def choose(evidence: Evidence | None, situation: Situation) -> Choice:
             reasons.append(IS_ASYNC)
         return Choice(_placement(model, evidence, situation), (*measured, *reasons) or ("no item was measured",))
     seconds = {model: predict(model, evidence, situation) for model in possible}
-    model = _simplest_good(seconds)
+    model = _simplest_good(seconds, WAITING if _gil_share(evidence) < LITTLE else SIMPLER)
     because = _because(model, seconds, evidence, situation)
     return Choice(_placement(model, evidence, situation), (*measured, *reasons, *because))
 
@@ -181,11 +184,11 @@ def _rules(situation: Situation) -> Iterator[tuple[Callable[[Placement], bool], 
         yield lambda at: at.place != "here", "timeout= is set, and only a process can be killed"
 
 
-def _simplest_good(seconds: dict[str, float]) -> str:
+def _simplest_good(seconds: dict[str, float], margin: float) -> str:
     best = min(seconds.values())
-    if seconds.get("serial", math.inf) < WORTH * best:
+    if seconds.get("serial", math.inf) <= WORTH * best:
         return "serial"
-    return next(model for model, taken in seconds.items() if model != "serial" and taken <= SIMPLER * best)
+    return next(model for model, taken in seconds.items() if model != "serial" and taken <= margin * best)
 
 
 def _unmeasured(possible: list[str], situation: Situation) -> str:
@@ -223,7 +226,7 @@ def _pickling(evidence: Evidence, situation: Situation) -> float:
 def _placement(model: str, evidence: Evidence | None, situation: Situation) -> Placement:
     """The model's placement with its workers and width, within the bounds and never more than there are items."""
     at = placement_for(model)
-    items = situation.remaining or math.inf
+    items = situation.remaining or 1_000_000_000  # unknown: as many as may come
     workers, width = at.workers, at.width
     if at.place != "here" and workers is None:
         workers = max(1, int(min(situation.workers or situation.cores, situation.cores, items)))

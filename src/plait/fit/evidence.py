@@ -131,23 +131,31 @@ def since(instant: float, ticks: Iterable[Tick]) -> list[Tick]:
 def gil_held(ticks: Sequence[Tick], share: float = 1.0) -> float | None:
     """The share of the time inside items for which the GIL was held, 0 to 1; `None` when too little was seen.
 
-    Two figures, each blind where the other sees. By time, `late / (late + ticks * 1.06 ms)`: right for code that holds
-    the GIL for long, and too low for bursts shorter than the interpreter's switch interval of 5 ms. By count, the share
-    of ticks that met the GIL taken: right for short bursts, and too low for a few long ones. The larger is taken.
+    Two figures, each blind where the other sees; the larger is taken.
+
+    - `late / (late + ticks * 1.06 ms)` sees code that holds the GIL for long, waiting with it included. It is too low
+      for bursts shorter than the interpreter's switch interval of 5 ms.
+    - The CPU share, less the computing during which the GIL was free: the ticks that woke on time, beyond those that
+      waiting explains. It sees bursts of any length. On a busy machine the canary may be queued behind the very item
+      that it watches, and be let in when that goes to sleep: such ticks have seen nothing and are left out.
 
     Parameters:
-        share: the items' CPU share. On a busy machine the canary may be queued behind the very item that it watches,
-            and be let in when that goes to sleep: when this befell half of the ticks that should have met computing,
-            a low figure means nothing.
+        share: the items' CPU share.
     """
     kept = sorted(ticks)
     if len(kept) >= 20:
         kept.pop()  # one garbage collection proves nothing
     late = sum(tick.late * tick.inside for tick in kept)
-    inside = sum(tick.inside for tick in kept)
-    if late + inside * TICK < SEEN:
+    asleep = sum(TICK * tick.inside for tick in kept)
+    if late + asleep < SEEN:
         return None
-    taken = sum(tick.inside for tick in kept if tick.late > TAKEN)
-    held = max(late / (late + inside * TICK), taken / inside if len(kept) >= 3 else 0.0)
-    blurred = sum(tick.inside for tick in kept if tick.queued > TAKEN >= tick.late)
-    return None if held < 0.6 and blurred > max(2.0, share * inside / 2) else held
+    held = late / (late + asleep)
+    spans = [(tick, (TICK + tick.late + tick.queued) * tick.inside) for tick in kept]
+    total = sum(span for _, span in spans)
+    blurred = sum(span for tick, span in spans if tick.queued > TAKEN >= tick.late)
+    free = sum(span for tick, span in spans if tick.queued <= TAKEN >= tick.late)
+    computing = share * total - blurred
+    if computing < 0.3 * share * total:
+        return held if held >= 0.6 or share < 0.1 else None
+    released = min(1.0, max(0.0, free - (1 - share) * total) / computing) if computing > 0 else 1.0
+    return max(held, share * (1 - released))

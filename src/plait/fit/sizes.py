@@ -48,6 +48,6 @@ def _array_bytes(value: Any) -> int | None:
     if type(value).__module__.partition(".")[0] not in ("array", "cupy", "numpy", "pyarrow", "torch"):
         return None
     try:
-        return int(value.nbytes)
+        return int(value.nbytes) if hasattr(value, "nbytes") else len(value) * int(value.itemsize)
     except Exception:
         return None

@@ -7,11 +7,15 @@ import gzip
 import os
 import stat
 import sys
+import time
 from typing import IO, Any
 
 from plait.errors import PlaitError
 
 __all__ = ["Destination", "WriteError"]
+
+#: A `kill -9` costs the results of this time at most.
+FLUSH_SECONDS = 1.0
 
 
 class WriteError(PlaitError, ValueError):
@@ -37,6 +41,7 @@ class Destination:
         self._raw: Any = None
         #: Somebody waits for each row: a terminal or pipe, whose reader is not to wait for a full buffer.
         self.awaited = False
+        self._flushed = 0.0
 
     def open(self) -> None:
         """Open it; an older `.partial` is overwritten.
@@ -60,8 +65,10 @@ class Destination:
     def write(self, data: bytes) -> None:
         """Add bytes."""
         self.stream.write(data)
-        if self.awaited:
+        now = time.monotonic()
+        if self.awaited or now - self._flushed > FLUSH_SECONDS:
             self.stream.flush()
+            self._flushed = now
 
     @property
     def on_terminal(self) -> bool:

@@ -22,8 +22,8 @@ from rich.text import Text
 
 __all__ = ["PrintsAbove"]
 
-#: Written through the stand-in at the end: when the reading thread meets it, all that was printed before is shown.
-END = b"\x1e\x1eplait\x1e\x1e\n"
+#: Written through the stand-in: when the reading thread meets it, all that was printed before is shown.
+MARK = b"\x1e\x1eplait\x1e\x1e"
 DRAIN_SECONDS = 1.0
 
 
@@ -40,6 +40,7 @@ class PrintsAbove:
         self.console = Console(file=os.fdopen(self._real, "w", encoding="utf-8", errors="replace", closefd=False))
         self._saved: list[tuple[int, int]] = []
         self._drained = threading.Event()
+        self._over = False
 
     def __enter__(self) -> PrintsAbove:
         for stream in (sys.stdout, sys.stderr):
@@ -60,32 +61,44 @@ class PrintsAbove:
         for number, saved in self._saved:
             os.dup2(saved, number)
             os.close(saved)
-        os.write(self._standin, END)
-        self._drained.wait(DRAIN_SECONDS)
+        self._drained.clear()  # before the next line: an earlier mark must not end the reading
+        self._over = True
+        self.drain()
         os.close(self._standin)
+
+    def drain(self) -> None:
+        """Wait until all that was printed so far is shown."""
+        self._drained.clear()
+        os.write(self._standin, MARK + b"\n")
+        self._drained.wait(DRAIN_SECONDS)
 
     def _show(self, reading: int) -> None:
         held = b""
-        while not self._drained.is_set():
+        while not (self._over and self._drained.is_set()):
             try:
                 data = os.read(reading, 65536)
-            except OSError:
-                break
+            except OSError:  # every other end is closed
+                return
             *whole, held = (held + data).split(b"\n")
-            if END[:-1] in b"".join(whole[-1:]):
-                # What came without a newline precedes the mark on its line.
-                whole[-1] = whole[-1].removesuffix(END[:-1])
-                whole = whole if whole[-1] else whole[:-1]
+            marked = any(line.endswith(MARK) for line in whole)
+            # A print without a newline precedes the mark on its line; a mark by itself is no line.
+            shown = [line.removesuffix(MARK).removesuffix(b"\r") for line in whole if line != MARK]
+            if shown:
+                self._print(b"\n".join(shown))
+            if marked:
                 self._drained.set()
-            if whole:
-                text = b"\n".join(line.removesuffix(b"\r") for line in whole).decode("utf-8", "replace")
-                self.console.print(Text.from_ansi(text), soft_wrap=True)
         self._pass_on(reading)
+
+    def _print(self, text: bytes) -> None:
+        try:
+            self.console.print(Text.from_ansi(text.decode("utf-8", "replace")), soft_wrap=True)
+        except OSError:
+            pass  # the terminal is gone; who prints must not wait for it
 
     def _pass_on(self, reading: int) -> None:
         """The bar is gone: workers that still print write to the terminal as it is."""
         try:
             while data := os.read(reading, 65536):
-                os.write(self._real, data.replace(b"\r\n", b"\n"))
+                os.write(self._real, data.replace(MARK + b"\n", b""))
         except OSError:
             pass  # the last of them has ended

@@ -55,9 +55,8 @@ class Starter:
         """Ask for a worker that serves `remote`."""
         remote.starter = self
         fds = [remote.theirs.fileno(), remote.board.fd]
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("2i", *fds))]
         with contextlib.suppress(OSError):  # it is gone: the pool hears of that, and buries what it asked for
-            self.control.sendmsg([struct.pack("<q", remote.number)], rights)
+            socket.send_fds(self.control, [struct.pack("<q", remote.number)], fds)
         remote.theirs.close()
 
     def messages(self) -> Iterator[tuple[bytes, int, int, int]]:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import threading
 from collections import deque
 from typing import Any, Protocol
@@ -58,29 +57,26 @@ class Remote:
         with self._lock:
             if self.ended:
                 return False
-            pieces, fds = self.encoder.encode(kind, task, a, b, x, body, buffers)
-            data = [memoryview(piece).cast("B") for piece in pieces if len(piece)]
+            data, fds = self.encoder.encode(kind, task, a, b, x, body, buffers)
             if self._waiting and not fds:
-                self._waiting.extend(memoryview(bytes(piece)) for piece in data)
+                self._waiting.append(memoryview(data))
                 return True
             self._drain(block=bool(fds))
             sent = 0
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds))]
             try:
                 with contextlib.suppress(BlockingIOError):
-                    sent = self.sock.sendmsg(data, rights if fds else [])
+                    sent = self._write(data, fds)
                 if not sent and fds:  # descriptors go with the first byte: that one is worth waiting for
                     self._block()
-                    sent = self.sock.sendmsg(data, rights)
+                    sent = self._write(data, fds)
             except OSError:
                 return False  # it is dead: the pool hears of that and reruns what it had
-            for piece in data:
-                if sent >= piece.nbytes:
-                    sent -= piece.nbytes
-                else:
-                    self._waiting.append(memoryview(bytes(piece[sent:])))
-                    sent = 0
+            if sent < len(data):
+                self._waiting.append(memoryview(data)[sent:])
             return bool(self._waiting)
+
+    def _write(self, data: bytes, fds: list[int]) -> int:
+        return socket.send_fds(self.sock, [data], fds) if fds else self.sock.send(data)
 
     def _block(self) -> None:
         import select

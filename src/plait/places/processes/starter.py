@@ -22,6 +22,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from typing import Any
 
 __all__ = ["MESSAGE", "main"]
@@ -171,6 +172,16 @@ class _Starter:
                 os.killpg(pid, signal.SIGKILL)
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+        # Reaped here: whoever inherits us may be slow to, and a zombie would still look like a process.
+        until = time.monotonic() + 1.0
+        while self.workers and time.monotonic() < until:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            self.workers.discard(pid)
+            if not pid:
+                time.sleep(0.001)
         os._exit(0)
 
 

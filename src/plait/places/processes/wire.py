@@ -28,6 +28,7 @@ KEEP = 64 << 20
 
 _HEAD = struct.Struct("<BBHIQQdQ")
 _SLAB, _NEW = 1, 2
+_RIGHTS = socket.CMSG_SPACE(16 * 4)
 
 
 class Kind:
@@ -90,20 +91,23 @@ class Encoder:
 
     def encode(
         self, kind: int, task: int = 0, a: int = 0, b: int = 0, x: float = 0.0, body: Any = b"", buffers: Sequence[Any] = ()
-    ) -> tuple[list[Any], list[int]]:
-        """The pieces to write to the socket, and the descriptors to send with the first of them."""
-        lengths = array.array("Q", [buffer.nbytes for buffer in buffers]).tobytes()
-        total = len(body) + sum(buffer.nbytes for buffer in buffers)
-        if total <= INLINE or not self._use:
-            return [_HEAD.pack(kind, 0, len(buffers), task, a, b, x, len(body)), lengths, body, *buffers], []
+    ) -> tuple[bytes, list[int]]:
+        """The bytes to write to the socket, and the descriptors to send with the first of them."""
+        sizes = [buffer.nbytes for buffer in buffers]
+        head = _HEAD.pack
+        if not self._use or len(body) + sum(sizes) <= INLINE:
+            if not sizes:
+                return head(kind, 0, 0, task, a, b, x, len(body)) + body, []
+            lengths = struct.pack(f"<{len(sizes)}Q", *sizes)
+            return b"".join((head(kind, 0, len(sizes), task, a, b, x, len(body)), lengths, body, *buffers)), []
         slab = self._slab()
         _write_all(slab.fd, [memoryview(body), *buffers])
-        slab.size = max(slab.size, total)
+        slab.size = max(slab.size, len(body) + sum(sizes))
         flags = _SLAB | (0 if slab.told else _NEW)
         fds = [] if slab.told else [slab.fd]
         slab.told = True
-        head = _HEAD.pack(kind, flags, len(buffers), task, a, b, x, len(body))
-        return [head, struct.pack("<I", self._slabs.index(slab)), lengths], fds
+        place = struct.pack(f"<I{len(sizes)}Q", self._slabs.index(slab), *sizes)
+        return head(kind, flags, len(sizes), task, a, b, x, len(body)) + place, fds
 
     def _slab(self) -> _Slab:
         read = self._words[self._read]
@@ -145,6 +149,7 @@ class Decoder:
     def __init__(self, sock: socket.socket, words: Any, read: int) -> None:
         self._sock, self._words, self._read = sock, words, read
         self._data = bytearray()
+        self._chunk = memoryview(bytearray(64 << 10))
         self._fds: deque[int] = deque()
         self._slabs: list[int] = []
 
@@ -154,14 +159,14 @@ class Decoder:
         Raises:
             BlockingIOError: nothing is there and `flags` say not to wait.
         """
-        data, ancillary, _, _ = self._sock.recvmsg(256 << 10, socket.CMSG_SPACE(16 * 4), flags)
+        count, ancillary, _, _ = self._sock.recvmsg_into([self._chunk], _RIGHTS, flags)
         for level, kind, payload in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 fds = array.array("i")
                 fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
                 self._fds.extend(fds)
-        self._data += data
-        return bool(data)
+        self._data += self._chunk[:count]
+        return count > 0
 
     def frames(self) -> Iterator[Frame]:
         """Every frame that is complete."""

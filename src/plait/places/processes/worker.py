@@ -8,7 +8,6 @@ import os
 import pickle
 import signal
 import socket
-import sys
 import threading
 import time
 from contextvars import copy_context
@@ -160,13 +159,10 @@ class _Worker:
         self, kind: int, task: int = 0, a: int = 0, b: int = 0, x: float = 0.0, body: Any = b"", buffers: Any = ()
     ) -> None:
         with self.lock:
-            pieces, fds = self.encoder.encode(kind, task, a, b, x, body, buffers)
-            data = [memoryview(piece).cast("B") for piece in pieces if len(piece)]
-            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds))]
-            sent = self.sock.sendmsg(data, ancillary if fds else [])
-            rest = b"".join(data)[sent:] if sent < sum(map(len, data)) else b""
-            if rest:
-                self.sock.sendall(rest)
+            data, fds = self.encoder.encode(kind, task, a, b, x, body, buffers)
+            sent = socket.send_fds(self.sock, [data], fds) if fds else self.sock.send(data)
+            if sent < len(data):
+                self.sock.sendall(memoryview(data)[sent:])
 
 
 def _lane(what: Opened, function: Any, resources: Any, words: Any, emit: Any, broken: Any) -> Any:
