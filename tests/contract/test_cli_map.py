@@ -4,7 +4,6 @@ import csv
 import gzip
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -296,17 +295,32 @@ class TestEarlyEnds:
         assert "Interrupted." in said
         assert "Traceback" not in said
 
+    def test_one_that_waits_for_its_input_ends_too(self, folder, until):
+        command = [sys.executable, "-m", "plait", "map", "work.py:same", "-", "-o", "out.jsonl", "--model", "threads"]
+        pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, cwd=folder, text=True, **pipes) as running:
+            until((folder / "out.jsonl.partial").exists, 20, "the start of the run")
+            running.send_signal(signal.SIGINT)
+            assert running.wait(5) == 130
+            assert "Interrupted." in running.stderr.read()
+
+
+#: Makes its standard input its controlling terminal, as a shell's child has it, and becomes the command.
+ATTACH = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+
 
 class Terminal:
     """A command on a terminal of its own, whose output is kept."""
 
     def __init__(self, folder, *command):
-        self.pid, self.handle = pty.fork()
-        if self.pid == 0:
-            os.chdir(folder)
-            os.environ["TERM"] = "xterm"
-            os.execv(command[0], command)
+        self.handle, other = os.openpty()
         termios.tcsetwinsize(self.handle, (24, 120))
+        streams = {"stdin": other, "stdout": other, "stderr": other, "start_new_session": True}
+        environment = {**os.environ, "TERM": "xterm"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", ATTACH, *command], cwd=folder, env=environment, **streams
+        )
+        os.close(other)
         self.output = b""
 
     def read_until(self, mark):
@@ -321,7 +335,7 @@ class Terminal:
         except OSError:  # how Linux says that the other side is closed
             pass
         os.close(self.handle)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.process.wait(10)
 
 
 class TestOnATerminal:

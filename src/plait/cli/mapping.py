@@ -130,16 +130,24 @@ class Mapping:
                 delivery = Delivery(writer, self.beside(), on_error=self.on_error, ordered=not self.unordered)
                 self._run(function, source, delivery, interrupts)
                 return self._ended(delivery)
-            except KeyboardInterrupt:
-                return _told("Interrupted.", interrupts.code or INTERRUPTED, delivery)
-            except (FirstFailure, TooManyFailures) as error:
+            except BaseException as error:
+                return self._early(error, interrupts.code, delivery)
+
+    def _early(self, error: BaseException, interrupted: int | None, delivery: Delivery | None) -> int:
+        """Say why it ended early; the exit code for that."""
+        # An interrupt may come at any instruction: what cleaning up had to say of that is not the news.
+        if interrupted is not None or isinstance(error, KeyboardInterrupt):
+            return _told("Interrupted.", interrupted or INTERRUPTED, delivery)
+        match error:
+            case FirstFailure() | TooManyFailures():
                 return _told(error, SOME_FAILED, delivery)
-            except BrokenPipeError:
+            case BrokenPipeError():
                 return PIPE_CLOSED
-            except PlaitError as error:
+            case PlaitError():
                 return _told(error, MISUSED, delivery)
-            except OSError as error:
+            case OSError():
                 return _told(f"{error.filename or self.output}: {error.strerror or error}.", MISUSED, delivery)
+        raise error
 
     def _run(
         self, function: Callable[[Any], Any], source: read.Source[Any], delivery: Delivery, interrupts: Interrupts

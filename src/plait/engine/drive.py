@@ -213,6 +213,7 @@ class Drive:
             self._context.copy(),
             loop,
             self.rules.patience,
+            self.rules.impatience,
             self.rules.memory,
         )
         crew = places.get(placement.place)(work, placement, self.lane)
@@ -328,6 +329,7 @@ class Drive:
             off()
         if self._feeding is not None:
             self._feeding.cancel()
+        self.lane.sender.close()
         return True
 
     def _patience(self) -> float:

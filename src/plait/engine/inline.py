@@ -114,8 +114,7 @@ def _watched(
 
 
 def _late(rules: Rules, took: float) -> Raised:
-    option = "timeout" if rules.timeout == rules.patience else "deadline"
-    error = ItemTimeout(rules.patience or 0.0, option, f"it took {took:.3g} s, and its result is refused")
+    error = ItemTimeout(rules.patience or 0.0, rules.impatience, f"it took {took:.3g} s, and its result is refused")
     return Raised(error, f"{type(error).__name__}: {error}\n", took)
 
 

@@ -18,6 +18,7 @@ from plait.engine.outlet import Outlet, Segment
 from plait.engine.outcome import Outcomes
 from plait.engine.pieces import DONE, LATE, Chunk, Piece, Post
 from plait.engine.rules import Rules
+from plait.engine.sender import HEAVY, Sender
 from plait.errors import CannotTravel
 from plait.events import ChunkFinished, Hub, ItemFinished
 from plait.places.crew import Crew, Refused, Seat
@@ -53,6 +54,7 @@ class Lane:
         self.sizer = Sizer(most=max(1, outlet.buffer // 8))
         self.lock = threading.Lock()
         self.outcomes = Outcomes(rules, figures, hub, random.random)
+        self.sender = Sender(self._send)
         self.posts: dict[Seat, Post] = {}
         self.ready: deque[Any] = deque()
         self.again: deque[Piece] = deque()
@@ -101,7 +103,6 @@ class Lane:
             self._first = self.figures.read
             if failed is None:
                 self.figures.finished += 1
-                self._resolved += 1
                 segments.append((piece.start, 1, [value]))
             else:
                 chunk = Chunk.of(0, piece)
@@ -130,8 +131,9 @@ class Lane:
                 self.quiet = not any(post.in_hand for post in self.posts.values())
                 more = bool(self.hungry and self.ready and not orders)
                 self.want = max(1, self.sizer.size // 4)
+            send = self.sender.put if (self.sizer.bytes_per_item or 0) > HEAVY else self._send
             for post, chunk in orders:
-                self._send(post, chunk)
+                send(post, chunk)
             if not more:
                 return
 
@@ -188,6 +190,8 @@ class Lane:
         return room if room >= min(size, max(1, width // 8)) else 0
 
     def _send(self, post: Post, chunk: Chunk) -> None:
+        if self.over:
+            return
         piece = chunk.piece
         many = len(self.posts) > 1 or post.seat.style == "threads"
         budget = BUDGET if many else float("inf")
@@ -244,7 +248,7 @@ class Lane:
                 self.sizer.weighed(count, weight)
             if self.rules.buffer is None:
                 slots = sum(other.seat.width for other in self.posts.values())
-                self.outlet.buffer = max(self.outlet.buffer, self.sizer.buffer(slots))
+                self.outlet.grow(self.sizer.buffer(slots))
                 self.sizer.most = max(1, self.outlet.buffer // 8)
             self._take_in(post, batch, segments)
             if batch.back is not None:
@@ -319,7 +323,6 @@ class Lane:
         else:
             segments.append((start, count, values))
         self.figures.finished += count
-        self._resolved += count
         post.done(chunk, count)
 
     def _handed_back(self, post: Post, first: int, count: int) -> None:
@@ -343,7 +346,6 @@ class Lane:
             self._later(delay, item)
 
     def _settle(self, item: Piece, failed: Raised, segments: list[Segment]) -> None:
-        self._resolved += 1
         segments.append(self.outcomes.failure(item, failed))
 
     def _later(self, delay: float, item: Piece) -> None:
@@ -362,6 +364,8 @@ class Lane:
         if segments:
             self.outlet.put(segments)
         with self.lock:
+            # Counted only now that the outlet has them: another thread must not end the run before.
+            self._resolved += sum(count for _, count, _ in segments)
             over = self._check_over()
             events, self.outcomes.events = self.outcomes.events, []
             # As in `dispatch`: set before looking, so that an item offered meanwhile is not overlooked.

@@ -93,7 +93,7 @@ class GuardedLane(Lane):
         now = time.monotonic()
         self._stillborn = self._stillborn + 1 if self.figures.finished == self._alive_at else 1
         self._alive_at = self.figures.finished
-        if "SIGKILL" in status or "starter" in status:
+        if "SIGKILL" in status or "starter" in status or status == "not started":
             return StartFailed("workers are killed as soon as they start") if self._stillborn > 200 else None
         if self._stillborn < STILLBORN:
             return None
@@ -181,10 +181,9 @@ class GuardedLane(Lane):
             if self._overdue is not None and not self._long_overdue(post, seq, now, patience):
                 return False
         self.figures.timeouts += 1
-        option = "timeout" if self.rules.timeout == patience else "deadline"
         alone = post.seat.can_kill and (post.in_hand <= 1 or post.seat.style != "threads")
         fate = "its worker was killed" if post.seat.can_kill else "its thread cannot be stopped; its late result is refused"
-        error = ItemTimeout(patience, option, fate)
+        error = ItemTimeout(patience, self.rules.impatience, fate)
         late = Raised(error, f"{type(error).__name__}: {error}\n", patience)
         if alone:
             post.timed_out[seq] = late

@@ -27,7 +27,8 @@ class Outlet:
 
     def __init__(self, ordered: bool, buffer: int) -> None:
         self.ordered, self.buffer = ordered, buffer
-        self._changed = threading.Condition(threading.Lock())
+        # Plain locks, not a Condition: Ctrl-C between a Condition's own Python lines would leave its lock taken for ever.
+        self._lock = threading.Lock()
         self._ready: deque[Segment] = deque()
         self._held: dict[int, Segment] = {}
         self._next = 0
@@ -35,15 +36,14 @@ class Outlet:
         self.taken = 0  # items that the consumer is done with
         self._over = False
         self._error: BaseException | None = None
-        self._waiting = 0
-        self._calls: list[Callable[[], object]] = []  # wake a consumer that waits on an event loop
-        self._sources: list[Callable[[], object]] = []  # wake a source that does
+        self._consumers: list[Callable[[], object]] = []  # what wakes the consumer that waits
+        self._sources: list[Callable[[], object]] = []  # what wakes the source that does
 
     # --- results in -------------------------------------------------------------------------------------------------
 
     def put(self, segments: list[Segment]) -> None:
         """Results came."""
-        with self._changed:
+        with self._lock:
             if not self.ordered:
                 self._ready.extend(segments)
             else:
@@ -61,25 +61,23 @@ class Outlet:
 
     def finish(self, error: BaseException | None = None) -> None:
         """No more results will come; with `error`, that is raised once what is ready has been taken."""
-        with self._changed:
+        with self._lock:
             if not self._over:
                 self._over, self._error = True, error
                 self._tell()
                 self._freed()
 
     def _tell(self) -> None:
-        if self._waiting:
-            self._changed.notify_all()
-        calls, self._calls = self._calls, []
-        for call in calls:
-            call()
+        if self._consumers:
+            calls, self._consumers = self._consumers, []
+            for call in calls:
+                call()
 
     def _freed(self) -> None:
-        if self._waiting:
-            self._changed.notify_all()
-        calls, self._sources = self._sources, []
-        for call in calls:
-            call()
+        if self._sources:
+            calls, self._sources = self._sources, []
+            for call in calls:
+                call()
 
     # --- results out ------------------------------------------------------------------------------------------------
 
@@ -89,27 +87,24 @@ class Outlet:
         Raises:
             BaseException: what the run failed with.
         """
-        with self._changed:
-            while True:
+        while True:
+            with self._lock:
                 results = self._take()
                 if results is not _NOTHING:
-                    return results
-                self._waiting += 1
-                try:
-                    self._changed.wait()
-                finally:
-                    self._waiting -= 1
+                    return results  # type: ignore[no-any-return]
+                gate = _gate(self._consumers)
+            gate.acquire()
 
     async def take_async(self) -> list[Any] | None:
         """The same for a consumer on an event loop."""
         loop = asyncio.get_running_loop()
         while True:
-            with self._changed:
+            with self._lock:
                 results = self._take()
                 if results is not _NOTHING:
                     return results
                 ready = loop.create_future()
-                self._calls.append(lambda ready=ready: _wake(loop, ready))  # type: ignore[misc]
+                self._consumers.append(lambda ready=ready: _wake(loop, ready))  # type: ignore[misc]
             await ready
 
     def _take(self) -> Any:
@@ -140,24 +135,29 @@ class Outlet:
         """How many more items may be read from the source when `offered` have been."""
         return self.buffer - (offered - self.taken)
 
+    def grow(self, buffer: int) -> None:
+        """Allow `buffer` items, if that is more."""
+        if buffer > self.buffer:
+            with self._lock:
+                self.buffer = buffer
+                self._freed()
+
     def wait_for_room(self, offered: int) -> bool:
         """Wait until a good part of the buffer is free; false when the run is over."""
         enough = max(1, self.buffer // 4)
-        with self._changed:
-            self._waiting += 1
-            try:
-                while not self._over and self.room(offered) < enough:
-                    self._changed.wait()
-            finally:
-                self._waiting -= 1
-            return not self._over
+        while True:
+            with self._lock:
+                if self._over or self.room(offered) >= enough:
+                    return not self._over
+                gate = _gate(self._sources)
+            gate.acquire()
 
     async def wait_for_room_async(self, offered: int) -> bool:
         """The same for a source on an event loop."""
         loop = asyncio.get_running_loop()
         enough = max(1, self.buffer // 4)
         while True:
-            with self._changed:
+            with self._lock:
                 if self._over or self.room(offered) >= enough:
                     return not self._over
                 free = loop.create_future()
@@ -171,6 +171,14 @@ class Outlet:
 
 
 _NOTHING = object()
+
+
+def _gate(waiting: list[Callable[[], object]]) -> threading.Lock:
+    """A closed gate that whoever goes through `waiting` opens."""
+    gate = threading.Lock()
+    gate.acquire()
+    waiting.append(gate.release)
+    return gate
 
 
 def _wake(loop: asyncio.AbstractEventLoop, ready: asyncio.Future[None]) -> None:

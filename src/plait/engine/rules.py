@@ -36,3 +36,8 @@ class Rules:
     def patience(self) -> float | None:
         """Seconds for one attempt: its own timeout or its item's deadline, whichever is shorter."""
         return min((s for s in (self.timeout, self.deadline) if s is not None), default=None)
+
+    @property
+    def impatience(self) -> str:
+        """Which option `patience` comes from."""
+        return "timeout" if self.timeout is not None and self.timeout == self.patience else "deadline"

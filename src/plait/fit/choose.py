@@ -36,7 +36,7 @@ THREAD_START, PICKLE_BYTE = 1e-4, 5e-10
 #: Below this CPU share an item counts as waiting.
 WAITS = 0.3
 #: Held GIL over CPU share: below the first, computing lets it go; from the second on, all of it holds it.
-RELEASED, HOLDING = 0.25, 0.6
+RELEASED, HOLDING = 0.4, 0.7
 #: First widths, which a controller may change: of an event loop, and the range for threads that wait.
 LOOP_WIDTH, LEAST_WAITING, MOST_WAITING = 128, 16, 64
 #: Seconds of serial work that an input of unknown length is taken for.

@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
-__all__ = ["Evidence", "Sample", "Tick", "cpu_share", "gil_held", "item_seconds", "served", "since", "typical_seconds"]
+__all__ = [
+    "Evidence",
+    "Sample",
+    "Tick",
+    "cpu_share",
+    "gil_held",
+    "handing_over",
+    "item_seconds",
+    "served",
+    "since",
+    "typical_seconds",
+]
 
 #: A canary that nobody keeps from the GIL wakes every 1.06 ms: 1 ms of sleep and the timer's slack.
 TICK = 0.00106
@@ -110,10 +121,20 @@ def served(sample: Sample) -> float:
     return cpu + idle
 
 
-def cpu_share(samples: Sequence[Sample]) -> float:
-    """The part of the items' own time that was CPU time, 0 to 1."""
-    seconds = sum(served(sample) for sample in samples)
-    return min(1.0, sum(sum(sample.cpus) for sample in samples) / seconds) if seconds > 0 else 1.0
+def cpu_share(samples: Sequence[Sample], handing: float = 0.0) -> float:
+    """The part of the items' own time that was CPU time, 0 to 1.
+
+    Parameters:
+        handing: seconds of their idle time that they stood still for a canary that had the GIL and no CPU.
+    """
+    cpu = sum(sum(sample.cpus) for sample in samples)
+    seconds = max(cpu, sum(served(sample) for sample in samples) - handing)
+    return min(1.0, cpu / seconds) if seconds > 0 else 1.0
+
+
+def handing_over(ticks: Iterable[Tick]) -> float:
+    """Seconds for which a canary that waited for the GIL may have had it without a CPU, and items stood still."""
+    return sum(tick.queued * tick.inside for tick in ticks if tick.late > TAKEN)
 
 
 def typical_seconds(seconds: Sequence[float]) -> tuple[float, float, float]:
@@ -137,7 +158,8 @@ def gil_held(ticks: Sequence[Tick], share: float = 1.0) -> float | None:
       for bursts shorter than the interpreter's switch interval of 5 ms.
     - The CPU share, less the computing during which the GIL was free: the ticks that woke on time, beyond those that
       waiting explains. It sees bursts of any length. On a busy machine the canary may be queued behind the very item
-      that it watches, and be let in when that goes to sleep: such ticks have seen nothing and are left out.
+      that it watches, and be let in when that goes to sleep: such ticks have seen nothing and are left out, unless the
+      items hardly ever sleep.
 
     Parameters:
         share: the items' CPU share.
@@ -152,8 +174,9 @@ def gil_held(ticks: Sequence[Tick], share: float = 1.0) -> float | None:
     held = late / (late + asleep)
     spans = [(tick, (TICK + tick.late + tick.queued) * tick.inside) for tick in kept]
     total = sum(span for _, span in spans)
-    blurred = sum(span for tick, span in spans if tick.queued > TAKEN >= tick.late)
-    free = sum(span for tick, span in spans if tick.queued <= TAKEN >= tick.late)
+    sleeps = share < 0.9
+    blurred = sum(span for tick, span in spans if sleeps and tick.queued > TAKEN >= tick.late)
+    free = sum(span for tick, span in spans if tick.late <= TAKEN) - blurred
     computing = share * total - blurred
     if computing < 0.3 * share * total:
         return held if held >= 0.6 or share < 0.1 else None

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from plait.fit.canary import Canary
 from plait.fit.clocks import Reading, ThreadClock
-from plait.fit.evidence import Evidence, Sample, cpu_share, gil_held, item_seconds, since, typical_seconds
+from plait.fit.evidence import Evidence, Sample, cpu_share, gil_held, handing_over, item_seconds, since, typical_seconds
 from plait.fit.sizes import size_of
 
 __all__ = ["Probe", "is_enough"]
@@ -137,7 +137,7 @@ class Probe:
         samples = self._samples if alone else self._samples[1:]
         middle, longest, mean = typical_seconds([one for sample in samples for one in item_seconds(sample)])
         ticks = since(self._started if alone else self._first_ended, self._canary.ticks)
-        sizes, share = self._sizes, cpu_share(samples)
+        sizes, share = self._sizes, cpu_share(samples, handing_over(ticks))
         return Evidence(
             items=self._items,
             seconds=middle,

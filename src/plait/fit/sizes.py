@@ -17,14 +17,12 @@ def size_of(value: Any, depth: int = 3) -> int:
     **Cost**: microseconds, whatever the size of the value.
     """
     kind = type(value)
-    if kind in (bytes, bytearray):
-        return 16 + len(value)
-    if kind is str:
-        return 16 + len(value)
+    if kind in (bytes, bytearray, str):
+        return 16 + int(len(value))
     if value is None or kind in (bool, int, float, complex):
         return 16
     if kind is memoryview:
-        return 16 + value.nbytes
+        return 16 + int(value.nbytes)
     if kind in (list, tuple, set, frozenset):
         return 32 + _many(value, len(value), depth)
     if kind is dict:
@@ -40,7 +38,7 @@ def _many(values: Any, count: int, depth: int) -> int:
     if not count or depth <= 0:
         return 16 * count
     looked_at = [size_of(value, depth - 1) for value in islice(values, LOOKED_AT)]
-    return sum(looked_at) * count // len(looked_at)
+    return int(sum(looked_at) * count / len(looked_at))
 
 
 def _array_bytes(value: Any) -> int | None:

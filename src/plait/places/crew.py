@@ -22,7 +22,7 @@ class Work:
 
     Parameters:
         loop: the event loop for style `loop` in this process.
-        timeout: seconds for one attempt.
+        timeout: seconds for one attempt. option: what set them, `"timeout"` or `"deadline"`.
         memory: bytes that all workers together may take; `None`: any.
     """
 
@@ -32,6 +32,7 @@ class Work:
     context: Context
     loop: asyncio.AbstractEventLoop | None
     timeout: float | None
+    option: str
     memory: int | None
 
 

@@ -102,7 +102,7 @@ class _Loop(_Here):
         work = self.work
         self.thread = threading.get_ident()
         self.runner = LoopRunner(
-            work.function, work.resources, self.width, self.slots, self.emit, self.broken, work.context, work.timeout
+            work.function, work.resources, self.width, self.slots, self.emit, self.broken, work.context, work.timeout, work.option
         )
         self.listener.seated(self)
 

@@ -34,7 +34,7 @@ class LoopRunner:
         words: where slot `i` says what it has in hand.
         emit: called on the loop with each `Batch`.
         broken: called, once, with the exception if a resource cannot be opened.
-        timeout: seconds for an attempt, which is then cancelled; `None`: any time.
+        timeout: seconds for an attempt, which is then cancelled; `None`: any time. option: what the user calls them.
         context: the contextvars context of the caller; each item runs in a copy of it.
 
     Concurrency: every method belongs to the loop's thread.
@@ -50,9 +50,11 @@ class LoopRunner:
         broken: Callable[[BaseException], None],
         context: Context,
         timeout: float | None = None,
+        option: str = "timeout",
     ) -> None:
         self._function, self._resources, self._words = function, resources, words
         self._emit, self._broken, self._timeout = emit, broken, timeout
+        self._option = option
         self._context = context.copy()
         self._context.run(inside.set, True)
         self._loop = asyncio.get_running_loop()
@@ -162,7 +164,7 @@ class LoopRunner:
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
-        error = ItemTimeout(self._timeout or 0.0, fate="its coroutine was cancelled")
+        error = ItemTimeout(self._timeout or 0.0, self._option, "its coroutine was cancelled")
         return Raised(error, failed.traceback if failed else f"{type(error).__name__}: {error}\n", seconds)
 
     def _finished(self, seq: int, value: Any, failed: Raised | None) -> None:

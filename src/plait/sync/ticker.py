@@ -26,7 +26,8 @@ class Ticker:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Callable[[], object]]] = []
         self._count = itertools.count()
-        self._wake = threading.Condition()
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
         self._alive = False
 
     def at(self, when: float, call: Callable[[], object]) -> Callable[[], None]:
@@ -63,7 +64,7 @@ class Ticker:
         return stop
 
     def _off(self, entry: tuple[float, int, Callable[[], object]]) -> None:
-        with self._wake:
+        with self._lock:  # the plain lock: Ctrl-C inside a Condition's own lines would leave it taken
             if entry in self._heap:
                 self._heap.remove(entry)
                 heapq.heapify(self._heap)

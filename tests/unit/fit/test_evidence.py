@@ -2,7 +2,18 @@
 
 import pytest
 
-from plait.fit.evidence import TICK, Sample, Tick, cpu_share, gil_held, item_seconds, served, since, typical_seconds
+from plait.fit.evidence import (
+    TICK,
+    Sample,
+    Tick,
+    cpu_share,
+    gil_held,
+    handing_over,
+    item_seconds,
+    served,
+    since,
+    typical_seconds,
+)
 
 
 def ticks(*late: float, inside: float = 1.0) -> list[Tick]:
@@ -95,9 +106,16 @@ def test_a_canary_queued_behind_the_item_that_it_watches_knows_nothing():
     blurred = [Tick(0.0, queued=0.001)] * 8
     on_time = [Tick(0.0)] * 20
     assert gil_held(on_time + blurred, share=0.35) is None
-    assert gil_held(on_time + blurred, share=1.0) == 0.0
+    assert gil_held(on_time + blurred, share=1.0) == 0.0  # it never sleeps: the GIL was free all the same
     assert gil_held(on_time, share=0.35) == 0.0
     assert gil_held([*blurred, *ticks(*[0.005] * 20)], share=0.35) > 0.7
+
+
+def test_a_canary_that_has_the_gil_and_no_cpu_is_no_waiting_of_the_items():
+    """Pure Python that stood still for 4 of 10 ms, because the canary had asked for the GIL and was then queued."""
+    ticks = [Tick(0.002, queued=0.004), Tick(0.0, queued=0.003)]
+    assert handing_over(ticks) == 0.004
+    assert cpu_share([Sample((0.010,), (0.006,), queued=0.0)], handing_over(ticks)) == pytest.approx(1.0)
 
 
 def test_ticks_are_cut_at_an_instant():

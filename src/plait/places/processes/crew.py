@@ -44,7 +44,7 @@ class ProcessCrew:
         resources = travel.ship(dict(work.resources), f"The resources of {work.name!r}")
         setting = travel.setting(max(1, machine.cores() // count))
         self.opening = dumps(
-            Opened(function, resources, placement.style, self.width, work.timeout, f"plait-{work.name}", setting)
+            Opened(function, resources, placement.style, self.width, work.timeout, work.option, f"plait-{work.name}", setting)
         )
 
     def open(self, seats: int) -> None:

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 
 from plait.errors import StartFailed
 from plait.places.processes.remote import Remote
-from plait.places.processes.starter import MESSAGE, THREADED
+from plait.places.processes.starter import MESSAGE
 from plait.places.processes.travel import BLAS
 
 __all__ = ["Starter"]
 
-#: Imported once in the starter when the program itself uses them, so that every worker has them at once.
+#: Imported in the starter, in a quiet moment, when the program itself uses them: later workers have them at once.
 #: Only what starts no thread and opens nothing when it is imported (NumPy: with BLAS at one thread).
 _PRELOADED = ("numpy", "pandas")
 
@@ -29,12 +29,13 @@ class Starter:
         StartFailed: the interpreter cannot be executed again.
     """
 
-    def __init__(self, preload: list[str]) -> None:
-        names = preload + [name for name in _PRELOADED if name in sys.modules]
+    def __init__(self, preload: list[str], *, later: bool) -> None:
+        quiet = [name for name in _PRELOADED if later and name in sys.modules]
         self.control, theirs = socket.socketpair()
         self.gone = False
+        self.threaded = False  # it forks no more
         self._data = b""
-        call = f"main({theirs.fileno()}, {os.getpid()}, {names!r})"
+        call = f"main({theirs.fileno()}, {os.getpid()}, {preload!r}, {quiet!r})"
         code = f"import sys; sys.path[:] = {_paths()!r}; from plait.places.processes.starter import main; {call}"
         try:
             self.process = subprocess.Popen(
@@ -73,13 +74,6 @@ class Starter:
             kind, number, a, b = MESSAGE.unpack_from(self._data)
             self._data = self._data[MESSAGE.size :]
             yield kind, number, a, b
-
-    @property
-    def threaded(self) -> bool:
-        """Whether it ended because what it preloaded had started threads."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return self.process.wait(1.0) == THREADED
-        return False
 
     def close(self) -> None:
         """End it, and with it every worker."""

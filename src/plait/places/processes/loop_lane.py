@@ -29,7 +29,8 @@ def serve_loop(worker: Any, task: int, what: Any, function: Any, resources: Any,
 
 async def _serve(worker: Any, task: int, what: Any, function: Any, resources: Any, emit: Any, broken: Any) -> bool:
     loop = asyncio.get_running_loop()
-    lane = LoopRunner(function, resources, what.width, worker.board.slots, emit, broken, copy_context(), what.timeout)
+    words, context = worker.board.slots, copy_context()
+    lane = LoopRunner(function, resources, what.width, words, emit, broken, context, what.timeout, what.option)
     over: asyncio.Future[bool] = loop.create_future()
 
     def finish(ended: bool) -> None:

@@ -49,10 +49,12 @@ class Pool:
         self.workers = workers or machine.cores()
         self.recycle = recycle
         self.preload = list(preload)
+        self.preload_later = True
         self.hub = Hub()
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._starter: Starter | None = None
+        self._keepers: list[Starter] = []  # starters that fork no more, but whose workers live
         self._starts: deque[float] = deque(maxlen=5)
         self._remotes: dict[int, Remote] = {}
         self._idle: deque[Remote] = deque()
@@ -134,8 +136,10 @@ class Pool:
         return remote
 
     def _started(self) -> Starter:
-        if self._starter is not None and not self._starter.gone:
+        if self._starter is not None and not self._starter.gone and not self._starter.threaded:
             return self._starter
+        if self._starter is not None and self._starter.threaded:
+            self._keepers.append(self._starter)
         now = time.monotonic()
         if len(self._starts) == self._starts.maxlen and now - self._starts[0] < 5:
             raise StartFailed(f"the starter process ended {len(self._starts)} times within 5 s")
@@ -148,7 +152,7 @@ class Pool:
             self._selector.register(self._wake, selectors.EVENT_READ, None)
             self._thread = threading.Thread(target=self._listen, name="plait-pool", daemon=True)
             self._thread.start()
-        self._starter = Starter(self.preload)
+        self._starter = Starter(self.preload, later=self.preload_later)
         self._selector.register(self._starter.control, selectors.EVENT_READ, self._starter)
         self._poke()
         return self._starter
@@ -223,10 +227,13 @@ class Pool:
             elif kind == b"D":
                 for remote in [r for r in self._remotes.values() if r.pid == a]:
                     self._bury(remote, told(b))
+            elif kind == b"T":
+                log.info("What was preloaded for workers (%s) starts threads: workers import it themselves.", self.preload)
+                starter.threaded, self.preload, self.preload_later = True, [], False
+            elif kind == b"N" and number in self._remotes:
+                self._bury(self._remotes[number], "not started")
         if starter.gone:
             self._forget(starter.control)
-            if starter.threaded:
-                self.preload = []
             for remote in [r for r in self._remotes.values() if r.starter is starter]:
                 remote.kill("its starter ended")
                 self._bury(remote, told(None))
@@ -256,8 +263,8 @@ class Pool:
             if self._closed or self._pid != os.getpid():
                 return
             self._closed = True
-            starter = self._starter
-        if starter is not None:
+            starters = [*self._keepers, *([self._starter] if self._starter else [])]
+        for starter in starters:
             starter.close()
         self._poke()
         if self._thread is not None and self._thread is not threading.current_thread():

@@ -4,7 +4,8 @@ It is exec'd, never forked from a threaded parent, and imports what every worker
 in the milliseconds that a fork takes. Messages on its control socket:
 
     to the starter     8 bytes: the worker's number; with it two descriptors: the worker's socket and its board
-    from the starter   24 bytes: "S" number pid - started; "D" pid status - ended and reaped; "R" - ready
+    from the starter   24 bytes: "S" number pid - started; "D" pid status - ended and reaped; "R" - ready;
+                       "T" - has threads, forks no more; "N" number - not started for that reason
 
 It ends, with every worker and what those had started, when its parent does: it watches a pidfd, not only the socket,
 since a grandchild may hold a copy of that.
@@ -31,13 +32,16 @@ MESSAGE = struct.Struct("<cxxxiqq")
 _PR_SET_PDEATHSIG = 1
 
 
-def main(control_fd: int, parent: int, preload: list[str]) -> None:
+def main(control_fd: int, parent: int, preload: list[str], later: list[str]) -> None:
     """Serve until the parent ends or closes the control socket.
 
     Parameters:
         parent: process id of who started us.
-        preload: modules to import before the first fork. Those that start threads are found out by the caller, since
-            a fork of a process with threads is not safe: the starter then says so by its exit status and is replaced.
+        preload: modules to import before the first fork.
+        later: modules to import once nothing has been asked for a while, so that the first workers need not wait.
+
+    A fork of a process with threads is not safe. When what was preloaded has started some, the starter says so ("T")
+    and forks no more: its parent launches another one, without preloading, and this one only looks after its workers.
     """
     control = socket.socket(fileno=control_fd)
     for name in preload:
@@ -45,15 +49,15 @@ def main(control_fd: int, parent: int, preload: list[str]) -> None:
             importlib.import_module(name)
     from plait.places.processes import worker  # what every worker needs is imported here, once
 
-    if _threads() > 1:
-        os._exit(THREADED)
     gc.collect()
     gc.freeze()  # the collector of a worker must not touch, and so copy, what it shares with us
-    _Starter(control, parent, worker).serve()
+    starter = _Starter(control, parent, worker, later)
+    starter.check()
+    starter.serve()
 
 
-#: Exit status that says: what was preloaded had started threads.
-THREADED = 71
+#: Milliseconds without a request after which there is time to preload.
+QUIET = 300
 
 
 def _threads() -> int:
@@ -64,8 +68,9 @@ def _threads() -> int:
 
 
 class _Starter:
-    def __init__(self, control: socket.socket, parent: int, worker: Any) -> None:
-        self.control, self.parent, self.worker = control, parent, worker
+    def __init__(self, control: socket.socket, parent: int, worker: Any, later: list[str]) -> None:
+        self.control, self.parent, self.worker, self.later = control, parent, worker, later
+        self.threaded = False
         self.workers: set[int] = set()
         self.prctl = _prctl()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -84,9 +89,12 @@ class _Starter:
             watched = os.pidfd_open(self.parent)
             poll.register(watched, select.POLLIN)
         self.tell(b"R", 0, 0)
-        patience = None if watched >= 0 else 500
         while os.getppid() == self.parent:
-            for fd, _ in poll.poll(patience):
+            patience = QUIET if self.later else None if watched >= 0 else 500
+            ready = poll.poll(patience)
+            if not ready and self.later:
+                self.preload()
+            for fd, _ in ready:
                 if fd == watched:
                     self.end()
                 elif fd == self.wake:
@@ -96,6 +104,21 @@ class _Starter:
                 elif not self.asked():
                     self.end()
         self.end()
+
+    def preload(self) -> None:
+        names, self.later = self.later, []
+        for name in names:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+        gc.collect()
+        gc.freeze()
+        self.check()
+
+    def check(self) -> None:
+        """Forking is safe as long as we have no threads."""
+        if not self.threaded and _threads() > 1:
+            self.threaded = True
+            self.tell(b"T", 0, 0)
 
     def tell(self, kind: bytes, a: int, b: int, number: int = 0) -> None:
         try:
@@ -116,6 +139,11 @@ class _Starter:
             if kind == socket.SCM_RIGHTS:
                 fds.frombytes(payload)
         (number,) = struct.unpack("<q", data)
+        if self.threaded:  # asked before our parent knew: the worker never lived, and another starter is asked for one
+            for fd in fds:
+                os.close(fd)
+            self.tell(b"N", 0, 0, number)
+            return True
         starter = os.getpid()
         pid = os.fork()
         if pid == 0:

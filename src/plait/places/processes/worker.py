@@ -39,10 +39,10 @@ class Opened:
     """What a worker is told of a lane when it opens it. Travels by reference; its parts by value."""
 
     def __init__(
-        self, function: Any, resources: Any, style: str, width: int, timeout: float | None, name: str, setting: Any
+        self, function: Any, resources: Any, style: str, width: int, timeout: float | None, option: str, name: str, setting: Any
     ) -> None:
         self.function, self.resources, self.style, self.width = function, resources, style, width
-        self.timeout, self.name, self.setting = timeout, name, setting
+        self.timeout, self.option, self.name, self.setting = timeout, option, name, setting
 
 
 class _Worker:
