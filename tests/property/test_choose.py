@@ -44,7 +44,7 @@ def situations(draw: st.DrawFn) -> Situation:
         workers=draw(bound),
         width=draw(bound),
         start_seconds=draw(st.floats(0, 1)),
-        allowed=draw(st.none() | st.lists(st.sampled_from(MODELS), min_size=1).map(tuple)),
+        allowed=draw(st.none() | st.lists(st.sampled_from(MODELS), min_size=1, unique=True).map(tuple)),
         travel=draw(reasons),
         bytes_per_item=draw(st.none() | st.floats(0, 1e9)),
         pickle_seconds_per_item=draw(st.none() | st.floats(0, 1)),

@@ -78,6 +78,7 @@ class Drive:
         self._feeding: Any = None
         self._inline: Iterator[Any] | None = None
         self._offs: list[Callable[[], None]] = []
+        self._cancelled: list[BaseException] = []  # what an inline run looks at between two items
 
     # --- starting ---------------------------------------------------------------------------------------------------
 
@@ -157,7 +158,7 @@ class Drive:
                 self.lane.end()
                 return True
             if self._consumed_inline:
-                self._inline = run_inline(self.function, source, self.figures.read, self.rules, self.figures, self.hub)
+                self._inline = self._run_inline(source)
                 self.outlet.finish()
                 return True
         self._chose(placement, reasons)
@@ -256,18 +257,14 @@ class Drive:
         self._begin()
         self._chose(self.asked, ("asked for by model=",))
         try:
-            yield from self._inlined(
-                run_inline(self.function, self._plain_source(), 0, self.rules, self.figures, self.hub)
-            )
+            yield from self._run_inline(iter(self.items))
         finally:
             self.close()
 
-    def _plain_source(self) -> Iterator[Any]:
-        return iter(self.items)
-
-    def _inlined(self, results: Iterator[Any]) -> Iterator[Any]:
-        self.figures.seats = 1
-        return results
+    def _run_inline(self, source: Iterator[Any]) -> Iterator[Any]:
+        figures = self.figures
+        figures.seats = 1
+        return run_inline(self.function, source, figures.read, self.rules, figures, self.hub, self._cancelled)
 
     def _segments(self) -> Iterator[Any]:
         if not self.started:
@@ -277,7 +274,7 @@ class Drive:
             while (results := self.outlet.take()) is not None:
                 yield results
             if self._inline is not None:
-                yield self._inlined(self._inline)
+                yield self._inline
         finally:
             self.close()
 
@@ -295,8 +292,11 @@ class Drive:
 
     def cancel(self, why: str) -> None:
         """End the run: the consumer gets `RunCancelled`. From any thread; does not wait."""
-        self.cancelled = self.cancelled or not self.lane.over
-        self.lane.stop(RunCancelled(why))
+        error = RunCancelled(why)
+        self._cancelled.append(error)
+        if not self.lane.over:
+            self.cancelled = True
+            self.lane.stop(error)
 
     def close(self) -> None:
         """End everything that the run has started, within 2 s. Safe to call twice."""
@@ -346,7 +346,8 @@ class Drive:
         if self._own_loop is not None and not self._own_loop.stop(THREADS):
             stuck.append("the event loop's thread plait-loop, blocked by an item")
         thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
+        # Without an ident it never began: Ctrl-C struck while it was being started.
+        if thread is not None and thread.ident is not None and thread is not threading.current_thread():
             thread.join(0.2)
             if thread.is_alive():
                 stuck.append("thread plait-drive, which waits for the source's next item")

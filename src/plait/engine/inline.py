@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from plait.engine.figures import Figures
@@ -24,12 +24,19 @@ TOLD = 0.05
 
 
 def run_inline(
-    function: Callable[[Any], Any], source: Iterator[Any], first: int, rules: Rules, figures: Figures, hub: Hub
+    function: Callable[[Any], Any],
+    source: Iterator[Any],
+    first: int,
+    rules: Rules,
+    figures: Figures,
+    hub: Hub,
+    cancelled: Sequence[BaseException] = (),
 ) -> Iterator[Any]:
     """Results one by one, each computed when it is asked for; nothing is read ahead.
 
     Parameters:
         first: index of the source's next item.
+        cancelled: once there is an error in it, that is raised instead of the next result.
 
     Cost: some 20 ns an item beyond the builtin `map`; with a timeout or observers, some 100 ns.
     """
@@ -45,9 +52,11 @@ def run_inline(
     watched = rules.patience is not None or hub.wanted
     try:
         if watched:
-            yield from _watched(call, source, first, outcomes, figures)
+            yield from _watched(call, source, first, outcomes, figures, cancelled)
         else:
             for item in source:
+                if cancelled:
+                    raise cancelled[0]
                 index += 1
                 try:
                     value = call(item)
@@ -73,14 +82,21 @@ _LEFT_OUT = object()
 
 
 def _watched(
-    call: Callable[[Any], Any], source: Iterator[Any], first: int, outcomes: Outcomes, figures: Figures
+    call: Callable[[Any], Any],
+    source: Iterator[Any],
+    first: int,
+    outcomes: Outcomes,
+    figures: Figures,
+    cancelled: Sequence[BaseException],
 ) -> Iterator[Any]:
     """The same with the clock read around each item."""
     clock, hub, rules = time.perf_counter, outcomes.hub, outcomes.rules
     patience = rules.patience if rules.patience is not None else float("inf")
-    told, count, busy = clock(), 0, 0.0
+    told, count, lost, busy = clock(), 0, 0, 0.0
     each = hub.wants(ItemFinished)
     for index, item in enumerate(source, first):
+        if cancelled:
+            raise cancelled[0]
         figures.read = index + 1
         began = clock()
         failed = None
@@ -99,18 +115,20 @@ def _watched(
         busy += now - began
         if failed is not None:
             value = _recover(call, item, index, failed, outcomes, figures)
-            figures.finished += not (value is _LEFT_OUT or isinstance(value, Failure))
+            gone = value is _LEFT_OUT or isinstance(value, Failure)
+            figures.finished += not gone
+            lost += gone
         else:
             figures.finished += 1
             if each:
                 hub.emit(ItemFinished(stage=rules.name, index=index, attempt=1))
         if hub.wanted and now - told > TOLD:
-            hub.emit(ChunkFinished(stage=rules.name, items=count, failed=0, seconds=busy))
-            told, count, busy = now, 0, 0.0
+            hub.emit(ChunkFinished(stage=rules.name, items=count, failed=lost, seconds=busy))
+            told, count, lost, busy = now, 0, 0, 0.0
         if value is not _LEFT_OUT:
             yield value
     if count and hub.wanted:
-        hub.emit(ChunkFinished(stage=rules.name, items=count, failed=0, seconds=busy))
+        hub.emit(ChunkFinished(stage=rules.name, items=count, failed=lost, seconds=busy))
 
 
 def _late(rules: Rules, took: float) -> Raised:

@@ -37,7 +37,11 @@ class Outcomes:
         if item.since is None:
             item.since = now - failed.seconds
         elapsed = now - item.since
-        wait = self.rules.retry.wait(item.attempt, failed.error, elapsed, self.draw())
+        try:
+            wait = self.rules.retry.wait(item.attempt, failed.error, elapsed, self.draw())
+        except Exception as error:  # the user's predicate, or a retry_after that raises
+            failed.error.add_note(f"Retry(on=...) was asked whether to try again, and raised {_one_line(error)}")
+            wait = None
         if wait is not None and self.rules.deadline is not None and elapsed + wait >= self.rules.deadline:
             wait = None
         if wait is None:

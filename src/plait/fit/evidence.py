@@ -115,8 +115,8 @@ def served(sample: Sample) -> float:
     if sample.queued is not None:
         return cpu + max(0.0, idle - sample.queued)
     if sample.involuntary:
-        # The canary's own wake-ups cost a voluntary switch each: at most one in 5 ms while the GIL is held.
-        voluntary = max(0.0, sample.voluntary - wall / (TICK + 0.005))
+        # Giving way to the canary is a voluntary switch, too: at most one in 6 ms of computing.
+        voluntary = max(0.0, sample.voluntary - cpu / (TICK + 0.005))
         return cpu + idle * voluntary / (voluntary + sample.involuntary)
     return cpu + idle
 

@@ -18,7 +18,7 @@ def size_of(value: Any, depth: int = 3) -> int:
     """
     kind = type(value)
     if kind in (bytes, bytearray, str):
-        return 16 + int(len(value))
+        return 16 + len(value)
     if value is None or kind in (bool, int, float, complex):
         return 16
     if kind is memoryview:

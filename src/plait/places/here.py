@@ -101,10 +101,14 @@ class _Loop(_Here):
     def _open(self) -> None:
         work = self.work
         self.thread = threading.get_ident()
-        self.runner = LoopRunner(
-            work.function, work.resources, self.width, self.slots, self.emit, self.broken, work.context, work.timeout, work.option
-        )
-        self.listener.seated(self)
+        emit, broken = self.emit, self.broken
+        try:
+            self.runner = LoopRunner(
+                work.function, work.resources, self.width, self.slots, emit, broken, work.context, work.timeout, work.option
+            )
+            self.listener.seated(self)
+        except BaseException as error:  # a callback of the loop has nobody to raise to
+            self.broken(error)
 
     def send(self, first: int, items: Sequence[Any], grain: int, budget: float, *, by_value: bool) -> int:
         if threading.get_ident() == self.thread:

@@ -44,8 +44,15 @@ class Retry:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= top:
                 raise OptionError(name, value, f"it takes a number from 0{' to 1' if top == 1 else ' (seconds)'}")
-        if self.until is not None and not self.until > 0:
+        if self.until is not None and (
+            isinstance(self.until, bool) or not isinstance(self.until, int | float) or not self.until > 0
+        ):
             raise OptionError("until", self.until, "it takes seconds above 0, or None")
+        kinds = self.on if isinstance(self.on, tuple) else (self.on,) if isinstance(self.on, type) else ()
+        if not kinds and (isinstance(self.on, tuple) or not callable(self.on)):
+            raise OptionError("on", self.on, "it takes an exception type, a tuple of them, or a function of the exception")
+        if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
+            raise OptionError("on", self.on, "it takes an exception type, a tuple of them, or a function of the exception")
 
     def wait(self, attempt: int, error: BaseException, elapsed: float, draw: float) -> float | None:
         """Seconds to wait before the next attempt, or `None` where there is none.
@@ -62,7 +69,9 @@ class Retry:
         wait *= 1.0 - self.jitter * draw
         asked = getattr(error, "retry_after", None)
         if isinstance(asked, int | float) and not isinstance(asked, bool):
-            wait = max(wait, float(asked))
+            if asked == float("inf"):
+                return None
+            wait = max(wait, float(asked)) if asked == asked else wait
         if self.until is not None and elapsed + wait >= self.until:
             return None
         return wait

@@ -99,7 +99,15 @@ class LoopRunner:
 
     def _start(self, slot: int) -> None:
         context = self._context.copy()
-        self._slots[slot] = self._loop.create_task(self._serve(slot), context=context)
+        task = self._loop.create_task(self._serve(slot), context=context)
+        task.add_done_callback(self._ended)
+        self._slots[slot] = task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A slot ends by itself or because it is cancelled; anything else is a fault of ours, and must not hang the run."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._closed:
+            self._broken(error)
 
     async def _serve(self, slot: int) -> None:
         todo, call, words, began = self._todo, self._call, self._words, self._began
@@ -123,16 +131,17 @@ class LoopRunner:
                     self._leave(slot)
                     raise
                 failed = raised(error, perf_counter() - began[slot])
-            if slot in self._late:
-                failed = self._overdue(slot, failed, perf_counter() - began[slot])
+            then, now = now, perf_counter()
+            began[slot] = 0.0  # the sweep leaves a slot between two items alone
+            if slot in self._late or (self._timeout is not None and now - then > self._timeout):
+                failed = self._overdue(slot, failed, now - then)
             self._finished(seq, None if failed else value, failed)
             del value, item
-            then, now = now, perf_counter()
             self._seconds += now - then
             if now - self._turn > TURN:
                 await asyncio.sleep(0)
                 now = perf_counter()
-            if copy_context() != clean:  # one pointer compared: the item set a contextvar, which must not reach the next
+            if _changed(clean):  # the item set a contextvar, which must not reach the next one
                 words[slot] = 0
                 if todo:
                     self._start(slot)
@@ -159,12 +168,14 @@ class LoopRunner:
         return True
 
     def _overdue(self, slot: int, failed: Raised | None, seconds: float) -> Raised:
-        """The attempt was cancelled for its timeout: whatever it made of that, its outcome is refused."""
-        self._late.discard(slot)
+        """The attempt took too long: cancelled or not, and whatever it made of that, its outcome is refused."""
+        fate = "it blocked its event loop, and its result is refused"
         task = asyncio.current_task()
-        if task is not None:
+        if slot in self._late and task is not None:
+            self._late.discard(slot)
             task.uncancel()
-        error = ItemTimeout(self._timeout or 0.0, self._option, "its coroutine was cancelled")
+            fate = "its coroutine was cancelled"
+        error = ItemTimeout(self._timeout or 0.0, self._option, fate)
         return Raised(error, failed.traceback if failed else f"{type(error).__name__}: {error}\n", seconds)
 
     def _finished(self, seq: int, value: Any, failed: Raised | None) -> None:
@@ -215,3 +226,11 @@ class LoopRunner:
             except TimeoutError:
                 stuck.append("the closing of its resources")
         return stuck
+
+
+def _changed(clean: Context) -> bool:
+    """Whether a contextvar was set in the current context since it was `clean`: one pointer compared if not."""
+    try:
+        return copy_context() != clean
+    except Exception:  # values that cannot be compared: they differ
+        return True

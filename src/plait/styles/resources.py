@@ -24,7 +24,7 @@ def _make(name: str, source: Any) -> Any:
 
 
 def _close_after(thing: Any) -> Callable[[], Any] | None:
-    close = getattr(thing, "close", None)
+    close = getattr(thing, "close", None) or getattr(thing, "aclose", None)
     return close if callable(close) else None
 
 
@@ -74,12 +74,10 @@ async def open_async(function: Call, resources: Mapping[str, Any]) -> tuple[Call
                 thing = await thing
             if hasattr(thing, "__aenter__"):
                 made[name] = await stack.enter_async_context(thing)
-            elif hasattr(thing, "__enter__"):
-                made[name] = stack.enter_context(thing)
             else:
                 if (close := _close_after(thing)) is not None:
                     stack.push_async_callback(_closed, close)
-                made[name] = thing
+                made[name] = stack.enter_context(thing) if hasattr(thing, "__enter__") else thing
     except BaseException:
         await stack.aclose()
         raise

@@ -22,6 +22,8 @@ class Ticker:
     """
 
     IDLE = 1.0
+    #: Seconds to wait at once: the system cannot wait for ever.
+    LONGEST = 3600.0
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Callable[[], object]]] = []
@@ -78,7 +80,7 @@ class Ticker:
                 when, _, call = self._heap[0]
                 now = time.monotonic()
                 if when > now:
-                    self._wake.wait(when - now)
+                    self._wake.wait(min(when - now, self.LONGEST))
                     continue
                 heapq.heappop(self._heap)
             try:

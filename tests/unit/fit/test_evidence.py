@@ -43,8 +43,9 @@ def test_a_queue_longer_than_the_idle_time_is_cut():
 
 
 def test_without_schedstat_what_was_taken_away_is_no_wait():
-    assert cpu_share([Sample((0.1,), (0.02,), None, voluntary=15, involuntary=60)]) == pytest.approx(1.0)
+    assert cpu_share([Sample((0.1,), (0.02,), None, voluntary=3, involuntary=60)]) == pytest.approx(1.0)
     assert cpu_share([Sample((0.1,), (0.001,), None, voluntary=500, involuntary=1)]) < 0.05
+    assert cpu_share([Sample((0.15,), (0.00003,), None, voluntary=1, involuntary=1)]) < 0.01
     assert cpu_share([Sample((0.1,), (0.05,), None)]) == pytest.approx(0.5)
 
 

@@ -454,16 +454,17 @@ class TestClose:
 
     def test_what_has_finished_is_emitted(self):
         async def test():
-            async def function(item):
-                if item:
-                    await asyncio.sleep(3600)
-                return "done"
+            began = asyncio.Event()
 
-            one = Bench(function, width=2)
-            one.runner.put(0, [0, 1])
-            while one.words != [0, 2] and 1 not in one.words:
-                await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            async def function(item):
+                if item == "slow":
+                    began.set()
+                    await asyncio.sleep(3600)
+                return item
+
+            one = Bench(function, width=1)
+            one.runner.put(0, ["done", "slow"])
+            await began.wait()
             await one.runner.close(WAIT)
             assert one.outcomes == {0: "done"}
 
