@@ -94,9 +94,7 @@ class MissingExtra(PlaitError, ImportError):
 
     def __init__(self, feature: str, package: str, extra: str) -> None:
         self.feature, self.package, self.extra = feature, package, extra
-        super().__init__(
-            f"{feature} needs {package}, which is not installed. Run: pip install 'plait[{extra}]'"
-        )
+        super().__init__(f"{feature} needs {package}, which is not installed. Run: pip install 'plait[{extra}]'")
 
 
 class ItemTimeout(PlaitError, TimeoutError):
@@ -104,9 +102,7 @@ class ItemTimeout(PlaitError, TimeoutError):
 
     def __init__(self, seconds: float, option: str = "timeout", fate: str = "") -> None:
         self.seconds, self.option, self.fate = seconds, option, fate
-        super().__init__(
-            f"The attempt was not finished after {option}={seconds:g} s{'; ' + fate if fate else ''}."
-        )
+        super().__init__(f"The attempt was not finished after {option}={seconds:g} s{'; ' + fate if fate else ''}.")
 
 
 class TooManyFailures(PlaitError, RuntimeError):
@@ -141,9 +137,7 @@ class FunctionStopped(PlaitError, RuntimeError):
 class WorkerLost(PlaitError, RuntimeError):
     """A worker died with this item in hand, or before it could begin any."""
 
-    def __init__(
-        self, pid: int, status: str, crashes: int, stack: str = "", hint: str = ""
-    ) -> None:
+    def __init__(self, pid: int, status: str, crashes: int, stack: str = "", hint: str = "") -> None:
         self.pid, self.status, self.crashes, self.stack, self.hint = (
             pid,
             status,
@@ -151,9 +145,7 @@ class WorkerLost(PlaitError, RuntimeError):
             stack,
             hint,
         )
-        times = (
-            "" if crashes < 2 else f"; {crashes} workers died with this item in hand"
-        )
+        times = "" if crashes < 2 else f"; {crashes} workers died with this item in hand"
         tail = f" {hint}" if hint else ""
         shown = f"\nIts Python stack when it died:\n{stack}" if stack else ""
         super().__init__(f"Worker {pid} died: {status}{times}.{tail}{shown}")
@@ -162,9 +154,7 @@ class WorkerLost(PlaitError, RuntimeError):
 class StartFailed(PlaitError, RuntimeError):
     """No worker process could be started."""
 
-    def __init__(
-        self, why: str, remedy: str = 'model="threads" runs without worker processes.'
-    ) -> None:
+    def __init__(self, why: str, remedy: str = 'model="threads" runs without worker processes.') -> None:
         self.why, self.remedy = why, remedy
         super().__init__(f"No worker could be started: {why}. {remedy}")
 
@@ -174,6 +164,4 @@ class RunCancelled(PlaitError):
 
     def __init__(self, why: str = "run.cancel() was called") -> None:
         self.why = why
-        super().__init__(
-            f"The run was cancelled ({why}); results that were not delivered yet are gone."
-        )
+        super().__init__(f"The run was cancelled ({why}); results that were not delivered yet are gone.")

@@ -164,13 +164,9 @@ class Hub:
 
     def wants(self, kind: type[Event]) -> bool:
         """True while somebody listens to events of this type."""
-        return self.wanted and any(
-            issubclass(kind, types) for _, types in self._observers
-        )
+        return self.wanted and any(issubclass(kind, types) for _, types in self._observers)
 
-    def add(
-        self, observer: Observer, types: Iterable[type[Event]] | None = None
-    ) -> Callable[[], None]:
+    def add(self, observer: Observer, types: Iterable[type[Event]] | None = None) -> Callable[[], None]:
         """Call `observer` with every event of `types` (all by default); returns what takes it off again."""
         entry = (observer, tuple(types) if types is not None else (Event,))
         with self._lock:
@@ -179,9 +175,7 @@ class Hub:
         return lambda: self._remove(entry)
 
     @contextmanager
-    def subscribe(
-        self, observer: Observer, types: Iterable[type[Event]] | None = None
-    ) -> Iterator[None]:
+    def subscribe(self, observer: Observer, types: Iterable[type[Event]] | None = None) -> Iterator[None]:
         """Observe inside a `with` block."""
         remove = self.add(observer, types)
         try:
@@ -200,9 +194,7 @@ class Hub:
                 except Exception as error:
                     self._remove(entry)
                     name = getattr(observer, "__qualname__", repr(observer))
-                    log.warning(
-                        "The observer %s raised and was dropped.", name, exc_info=True
-                    )
+                    log.warning("The observer %s raised and was dropped.", name, exc_info=True)
                     dropped.append(ObserverDropped(observer=name, error=repr(error)))
         for fact in dropped:  # after the loop: those told of it are those that are left
             self.emit(fact)

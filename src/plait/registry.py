@@ -72,9 +72,7 @@ class Registry(Generic[T]):
         return sorted(self._known)
 
     def _scan(self) -> None:
-        with (
-            self._lock
-        ):  # held to the end: who comes second must not look before the names are there
+        with self._lock:  # held to the end: who comes second must not look before the names are there
             if self._scanned:
                 return
             from importlib.metadata import (

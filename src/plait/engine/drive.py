@@ -10,9 +10,7 @@ A serial run has none of this: its items are run inline, by the consumer.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import copy_context
@@ -20,6 +18,7 @@ from typing import Any
 
 from plait import machine
 from plait.engine import plan
+from plait.engine.ending import Ending
 from plait.engine.figures import Figures
 from plait.engine.inline import run_inline
 from plait.engine.loops import LoopThread
@@ -30,22 +29,14 @@ from plait.engine.source import Bridge, feed, feed_async, length, source_failed
 from plait.errors import RunCancelled
 from plait.events import Hub, PlacementChosen, RunFinished, RunStarted
 from plait.placement import Placement
-from plait.places.crew import Crew, Work, places
-from plait.places.processes.pool import current
+from plait.places.crew import Work, places
 from plait.places.processes.travel import why_not
 from plait.policy.overdue import tick_for
-from plait.styles.threads import inside
 from plait.sync.ticker import ticker
 
 __all__ = ["Drive"]
 
-log = logging.getLogger("plait")
 _names = itertools.count(1)
-
-#: Seconds to wait for workers at the end: of a run that is done (resources are closed), of one that is not wanted.
-GENTLE, PROMPT = 10.0, 0.3
-#: Seconds that threads get to finish the item in hand, since nothing can end them.
-THREADS = 1.5
 
 
 class Drive:
@@ -66,18 +57,13 @@ class Drive:
         self.asked = plan.asked_for(rules, is_async)
         self.outlet = Outlet(rules.ordered, rules.buffer or 1)
         self.lane = GuardedLane(rules, self.outlet, self.figures, hub, self._more_seats)
-        self.crew: Crew | None = None
+        self.ending = Ending(self.lane)
         self.loop: asyncio.AbstractEventLoop | None = None
         self.started = False
         self.closed = False
-        self.cancelled = False
         self._lock = threading.Lock()
         self._context = copy_context()
-        self._own_loop: LoopThread | None = None
-        self._thread: threading.Thread | None = None
-        self._feeding: Any = None
         self._inline: Iterator[Any] | None = None
-        self._offs: list[Callable[[], None]] = []
         self._cancelled: list[BaseException] = []  # what an inline run looks at between two items
 
     # --- starting ---------------------------------------------------------------------------------------------------
@@ -90,8 +76,9 @@ class Drive:
             self.started = True
         self.loop = loop
         self._begin()
-        self._thread = threading.Thread(target=self._context.run, args=(self._drive,), name="plait-drive", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._context.run, args=(self._drive,), name="plait-drive", daemon=True)
+        self.ending.thread = thread
+        thread.start()
 
     def _begin(self) -> None:
         self.figures.start()
@@ -108,8 +95,8 @@ class Drive:
 
     def _need_loop(self) -> asyncio.AbstractEventLoop:
         if self.loop is None:
-            self._own_loop = LoopThread()
-            self.loop = self._own_loop.loop
+            self.ending.loop = LoopThread()
+            self.loop = self.ending.loop.loop
         return self.loop
 
     def _drive(self) -> None:
@@ -126,7 +113,7 @@ class Drive:
                 return
             if isinstance(source, Bridge):
                 feeding = feed_async(source.source, self.lane, self.outlet)
-                self._feeding = asyncio.run_coroutine_threadsafe(feeding, source.loop)
+                self.ending.feeding = asyncio.run_coroutine_threadsafe(feeding, source.loop)
             else:
                 feed(source, self.lane, self.outlet)
         except BaseException as error:
@@ -143,7 +130,7 @@ class Drive:
             evidence, ended, travel = plan.measure(
                 self.function, source, self.rules, self.lane, why_not, lambda e: lost(source_failed(e, read.read))
             )
-            if self.lane.over or self.lane._read_all:
+            if self.lane.over or self.lane.read_all:
                 self._chose(plan.with_defaults(Placement("here", "serial"), self.rules), ("the source raised",))
                 return not self._needs_seats()
         ended = ended or (self.figures.total is not None and 0 < self.figures.total <= self.figures.read)
@@ -151,7 +138,7 @@ class Drive:
             reasons: tuple[str, ...] = ("all items were run while measuring",)
             placement = plan.with_defaults(Placement("here", "serial"), self.rules)
         else:
-            placement, reasons = self._placed(evidence, travel)
+            placement, reasons = plan.placed(self.function, self.rules, self.figures, self.is_async, evidence, travel)
         if placement.place == "here" and placement.style == "serial" and not self.is_async and self.lane.settled:
             self._chose(placement, reasons)
             if ended:
@@ -171,26 +158,6 @@ class Drive:
         if not self.lane.over and not self.lane.settled:
             self._open(plan.with_defaults(Placement("here", "threads", width=1), self.rules))
         return False
-
-    def _placed(self, evidence: Any, travel: str | None) -> tuple[Placement, tuple[str, ...]]:
-        remaining = None if self.figures.total is None else max(0, self.figures.total - self.figures.read)
-        warm = current.now is not None and current.now.warm
-        while True:
-            situation = plan.situation_of(
-                self.function,
-                self.rules,
-                is_async=self.is_async,
-                remaining=remaining,
-                warm=warm,
-                inside=inside.get(),
-                travel=travel,
-            )
-            choice = plan.decide(evidence, situation)
-            if choice.placement.place == "here" or travel is not None:
-                return plan.with_defaults(choice.placement, self.rules), choice.reasons
-            travel = why_not(self.function)
-            if travel is None:
-                return plan.with_defaults(choice.placement, self.rules), choice.reasons
 
     def _chose(self, placement: Placement, reasons: tuple[str, ...]) -> None:
         self.figures.chose(placement, reasons)
@@ -221,16 +188,16 @@ class Drive:
         with self._lock:
             if self.closed:
                 return
-            self.crew = self.lane.crew = crew
+            self.ending.crew = self.lane.crew = crew
         if self.rules.patience is not None:
             patience = self.rules.patience
-            self._offs.append(ticker().every(tick_for(patience), lambda: self.lane.watch(patience)))
+            self.ending.offs.append(ticker().every(tick_for(patience), lambda: self.lane.watch(patience)))
         if placement.place != "here":
-            self._offs.append(ticker().every(0.25, self._weigh))
+            self.ending.offs.append(ticker().every(0.25, self._weigh))
         crew.open(seats)
 
     def _more_seats(self, count: int) -> None:
-        crew = self.crew
+        crew = self.ending.crew
         if crew is not None and not self.lane.over:
             crew.open(count)
 
@@ -295,85 +262,37 @@ class Drive:
         error = RunCancelled(why)
         self._cancelled.append(error)
         if not self.lane.over:
-            self.cancelled = True
+            self.ending.cancelled = True
             self.lane.stop(error)
 
     def close(self) -> None:
         """End everything that the run has started, within 2 s. Safe to call twice."""
-        if not self._closing():
-            return
-        self._closed(self._end_crew())
+        if self._closing():
+            self.ending.close()
+            self._ended()
 
     async def close_async(self) -> None:
         """The same from the run's own event loop, which goes on meanwhile."""
-        if not self._closing():
-            return
-        runner = getattr(getattr(self.crew, "seat", None), "runner", None)
-        if self.crew is not None and runner is not None and asyncio.iscoroutinefunction(runner.close):
-            stuck = await runner.close(self._patience())
-        elif self.crew is not None:
-            stuck = await _in_thread(self._end_crew)
-        else:
-            stuck = []
-        self._closed(stuck)
+        if self._closing():
+            await self.ending.close_async()
+            self._ended()
 
     def _closing(self) -> bool:
         with self._lock:
             if self.closed:
                 return False
             self.closed = True
-        if not self.lane.over and self._inline is None and self._thread is not None:
-            self.cancelled = True
+        if not self.lane.over and self._inline is None and self.ending.thread is not None:
+            self.ending.cancelled = True
             self.lane.stop(RunCancelled("it was left before its end"))
-        for off in self._offs:
-            off()
-        if self._feeding is not None:
-            self._feeding.cancel()
-        self.lane.sender.close()
         return True
 
-    def _patience(self) -> float:
-        if self.figures.placement is not None and self.figures.placement.place == "here":
-            return THREADS
-        return PROMPT if self.cancelled or not self.lane.settled else GENTLE
-
-    def _end_crew(self) -> list[str]:
-        if self.crew is None:
-            return []
-        return self.crew.close(self._patience(), prompt=self.cancelled)
-
-    def _closed(self, stuck: list[str]) -> None:
-        if self._own_loop is not None and not self._own_loop.stop(THREADS):
-            stuck.append("the event loop's thread plait-loop, blocked by an item")
-        thread = self._thread
-        # Without an ident it never began: Ctrl-C struck while it was being started.
-        if thread is not None and thread.ident is not None and thread is not threading.current_thread():
-            thread.join(0.2)
-            if thread.is_alive():
-                stuck.append("thread plait-drive, which waits for the source's next item")
-        if stuck:
-            log.warning("The run is over, but still running (nothing can stop it): %s.", "; ".join(stuck))
-        self.figures.end()
+    def _ended(self) -> None:
+        figures = self.figures
+        figures.end()
         if self.hub.wanted and self.started:
-            figures = self.figures
-            outcome = "cancelled" if self.cancelled else "failed" if self.lane.outcomes.error else "done"
+            outcome = "cancelled" if self.ending.cancelled else "failed" if self.lane.outcomes.error else "done"
             done, failures = figures.finished, figures.failures
             self.hub.emit(
                 RunFinished(run=self.name, outcome=outcome, finished=done, failures=failures, seconds=figures.wall)
             )
-
-
-async def _in_thread(call: Callable[[], Any]) -> Any:
-    """Run a blocking `call` in a thread that is gone afterwards."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
-
-    def run() -> None:
-        outcome = call()
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(lambda: done.done() or done.set_result(outcome))
-
-    threading.Thread(target=run, name="plait-close", daemon=True).start()
-    return await done
-
-

@@ -65,28 +65,28 @@ class GuardedLane(Lane):
         for at in range(len(chunk.marks) - 1, -1, -1):
             seq = chunk.seq + at
             if chunk.marks[at] == LATE and at in chunk.held:
-                self._later(*chunk.held.pop(at))
+                self.intake.later(*chunk.held.pop(at))
             elif chunk.marks[at] == OPEN and seq in post.timed_out:
                 chunk.marks[at] = DONE
-                self._fail(chunk, at, post.timed_out[seq], segments)
+                self.intake.fail(chunk, at, post.timed_out[seq], segments)
             elif chunk.marks[at] == OPEN and seq in begun:
                 chunk.marks[at] = DONE
                 suspects.append(chunk.piece.start + at)
                 self._crashed(chunk, at, post.seat.pid, status, stack, segments)
         for first, last in reversed(list(chunk.runs())):
-            self.again.appendleft(chunk.piece.part(first, last))
+            self.line.again.appendleft(chunk.piece.part(first, last))
         return suspects
 
     def _crashed(self, chunk: Chunk, at: int, pid: int, status: str, stack: str, segments: list[Segment]) -> None:
         item = chunk.piece.part(at, at + 1)
         item.crashes += 1
         if self.rules.on_crash == "rerun" and item.crashes < CRASHES:
-            self.again.appendleft(item)
+            self.line.again.appendleft(item)
             return
         hint = ""
         if "SIGKILL" in status:
             hint = "If the system ran out of memory, bound the workers with memory='2GiB' or use fewer."
-        self._settle(item, raised(WorkerLost(pid, status, item.crashes, stack, hint), 0.0, below=0), segments)
+        self.intake.settle(item, raised(WorkerLost(pid, status, item.crashes, stack, hint), 0.0, below=0), segments)
 
     def _dead_on_arrival(self, pid: int, status: str, stack: str) -> BaseException | None:
         """A worker died before it could begin: one too many of these in a row ends the run instead of trying for ever."""
@@ -115,14 +115,14 @@ class GuardedLane(Lane):
             post.done(chunk, chunk.left)
             if not piece.by_value:
                 piece.by_value = True
-                self.again.appendleft(piece)
+                self.line.again.appendleft(piece)
             elif count > 1:
-                self.again.extendleft(piece.part(at, at + 1) for at in reversed(range(count)))
+                self.line.again.extendleft(piece.part(at, at + 1) for at in reversed(range(count)))
             else:
                 what = f"The item (of type {type(piece.items[0]).__name__!r})"
                 remedy = "Define its class in a module that workers can import, or choose model='threads'."
                 error = CannotTravel(what, f"the worker could not read it: {why}", remedy)
-                self._settle(piece, raised(error, 0.0, below=0), segments)
+                self.intake.settle(piece, raised(error, 0.0, below=0), segments)
         self._settled(segments)
 
     def scrambled(self, seat: Seat, seq: int, count: int, why: str) -> None:
@@ -139,9 +139,9 @@ class GuardedLane(Lane):
                 at = seq - chunk.seq
                 chunk.marks[at : at + count] = bytes([DONE]) * count
                 if count == 1:
-                    self._settle(chunk.piece.part(at, at + 1), raised(error, 0.0, below=0), segments)
+                    self.intake.settle(chunk.piece.part(at, at + 1), raised(error, 0.0, below=0), segments)
                 else:
-                    self.again.extend(chunk.piece.part(i, i + 1) for i in range(at, at + count))
+                    self.line.again.extend(chunk.piece.part(i, i + 1) for i in range(at, at + count))
                 post.done(chunk, count)
         if chunk is None or not count:
             self.broken(error, "")
@@ -182,7 +182,11 @@ class GuardedLane(Lane):
                 return False
         self.figures.timeouts += 1
         alone = post.seat.can_kill and (post.in_hand <= 1 or post.seat.style != "threads")
-        fate = "its worker was killed" if post.seat.can_kill else "its thread cannot be stopped; its late result is refused"
+        fate = (
+            "its worker was killed"
+            if post.seat.can_kill
+            else "its thread cannot be stopped; its late result is refused"
+        )
         error = ItemTimeout(patience, self.rules.impatience, fate)
         late = Raised(error, f"{type(error).__name__}: {error}\n", patience)
         if alone:
@@ -191,7 +195,7 @@ class GuardedLane(Lane):
             post.condemned = post.condemned or "timeout"
             return True
         chunk.marks[at] = LATE
-        self._fail(chunk, at, late, segments)
+        self.intake.fail(chunk, at, late, segments)
         if post.seat.can_kill:  # threads of a worker: let the others finish, then end it
             post.condemned = "timeout"
             post.killed = post.only_late

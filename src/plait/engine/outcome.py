@@ -49,7 +49,9 @@ class Outcomes:
         self.figures.retries += 1
         if self.hub.wanted:
             stage, error = self.rules.name, _one_line(failed.error)
-            self.events.append(ItemRetried(stage=stage, index=item.start, attempt=item.attempt, delay=wait, error=error))
+            self.events.append(
+                ItemRetried(stage=stage, index=item.start, attempt=item.attempt, delay=wait, error=error)
+            )
         item.attempt += 1
         return wait
 

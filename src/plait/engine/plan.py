@@ -6,17 +6,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from plait import machine
+from plait.engine.figures import Figures
 from plait.engine.lane import Lane
 from plait.engine.rules import Rules
-from plait.fit.choose import Choice, Situation, choose
+from plait.fit.choose import Situation, choose
 from plait.fit.evidence import Evidence
 from plait.fit.meaning import pin
 from plait.fit.probe import Probe
 from plait.placement import Placement, placement_for
+from plait.places.processes.pool import current
+from plait.places.processes.travel import why_not
 from plait.styles.batch import raised
 from plait.styles.resources import open_sync
+from plait.styles.threads import inside
 
-__all__ = ["asked_for", "measure", "situation_of", "with_defaults"]
+__all__ = ["asked_for", "measure", "placed", "with_defaults"]
 
 #: Width of an event loop and of threads where nothing was measured.
 LOOP_WIDTH = 128
@@ -104,6 +108,19 @@ def measure(
         close()
 
 
-def decide(evidence: Evidence | None, situation: Situation) -> Choice:
-    """The choice, its numbers filled in where they were left to be measured."""
-    return choose(evidence, situation)
+def placed(
+    function: Any, rules: Rules, figures: Figures, is_async: bool, evidence: Evidence | None, travel: str | None
+) -> tuple[Placement, tuple[str, ...]]:
+    """What the evidence leads to, every number filled in, and why."""
+    remaining = None if figures.total is None else max(0, figures.total - figures.read)
+    warm = current.now is not None and current.now.warm
+    while True:
+        situation = situation_of(
+            function, rules, is_async=is_async, remaining=remaining, warm=warm, inside=inside.get(), travel=travel
+        )
+        choice = choose(evidence, situation)
+        if choice.placement.place != "here" and travel is None:
+            travel = why_not(function)
+            if travel is not None:
+                continue
+        return with_defaults(choice.placement, rules), choice.reasons

@@ -71,7 +71,14 @@ class _Threads(_Here):
     def open(self) -> None:
         work = self.work
         self.runner = ThreadsRunner(
-            work.function, work.resources, self.width, self.slots, self.emit, self.broken, work.context, f"plait-{work.name}"
+            work.function,
+            work.resources,
+            self.width,
+            self.slots,
+            self.emit,
+            self.broken,
+            work.context,
+            f"plait-{work.name}",
         )
         self.listener.seated(self)
 
@@ -104,7 +111,15 @@ class _Loop(_Here):
         emit, broken = self.emit, self.broken
         try:
             self.runner = LoopRunner(
-                work.function, work.resources, self.width, self.slots, emit, broken, work.context, work.timeout, work.option
+                work.function,
+                work.resources,
+                self.width,
+                self.slots,
+                emit,
+                broken,
+                work.context,
+                work.timeout,
+                work.option,
             )
             self.listener.seated(self)
         except BaseException as error:  # a callback of the loop has nobody to raise to

@@ -50,9 +50,13 @@ class Retry:
             raise OptionError("until", self.until, "it takes seconds above 0, or None")
         kinds = self.on if isinstance(self.on, tuple) else (self.on,) if isinstance(self.on, type) else ()
         if not kinds and (isinstance(self.on, tuple) or not callable(self.on)):
-            raise OptionError("on", self.on, "it takes an exception type, a tuple of them, or a function of the exception")
+            raise OptionError(
+                "on", self.on, "it takes an exception type, a tuple of them, or a function of the exception"
+            )
         if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
-            raise OptionError("on", self.on, "it takes an exception type, a tuple of them, or a function of the exception")
+            raise OptionError(
+                "on", self.on, "it takes an exception type, a tuple of them, or a function of the exception"
+            )
 
     def wait(self, attempt: int, error: BaseException, elapsed: float, draw: float) -> float | None:
         """Seconds to wait before the next attempt, or `None` where there is none.

@@ -125,7 +125,9 @@ class LoopRunner:
                 if inspect.isawaitable(value):
                     value = await value
                 else:
-                    raise TypeError(f"the function returned {type(value).__name__!r}, not an awaitable: make it `async def`")
+                    raise TypeError(
+                        f"the function returned {type(value).__name__!r}, not an awaitable: make it `async def`"
+                    )
             except BaseException as error:
                 if self._ending(slot, error):
                     self._leave(slot)

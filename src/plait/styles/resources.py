@@ -47,7 +47,9 @@ def open_sync(function: Call, resources: Mapping[str, Any]) -> tuple[Call, Calla
                 if inspect.iscoroutine(thing):
                     thing.close()
                 raise OptionError(
-                    f"resources[{name!r}]", source, "it is asynchronous, so its function must be async too (model='async')"
+                    f"resources[{name!r}]",
+                    source,
+                    "it is asynchronous, so its function must be async too (model='async')",
                 )
             if hasattr(thing, "__enter__"):
                 if (close := _close_after(thing)) is not None:

@@ -156,7 +156,9 @@ def _name(fn: Any) -> str:
 
 def _run(fn: Any, call: Any, items: Any, options: dict[str, Any]) -> Run[Any]:
     if not callable(fn):
-        raise TypeError(f"plait.map takes a function first, then the items; got {type(fn).__name__!r} for the function.")
+        raise TypeError(
+            f"plait.map takes a function first, then the items; got {type(fn).__name__!r} for the function."
+        )
     if not hasattr(items, "__iter__") and not hasattr(items, "__aiter__") and not hasattr(items, "__getitem__"):
         raise TypeError(f"plait.map takes an iterable of items; got {type(items).__name__!r}.")
     options = {**getattr(fn, "__plait_options__", {}), **options}

@@ -79,7 +79,12 @@ def _retries(value: Any) -> Retry:
 def _max_failures(value: Any) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or (isinstance(value, float) and value >= 1):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or value < 0
+        or (isinstance(value, float) and value >= 1)
+    ):
         raise OptionError("max_failures", value, "it takes a count (int) or a share below 1 (float)")
     return value
 
@@ -149,4 +154,6 @@ def _agree(rules: Rules, is_async: bool) -> None:
         fits = "processes+async" if placement.place == "processes" else "async"
         raise OptionError("model", rules.model, f'an async function needs an event loop: use model="{fits}"')
     if rules.isolate and placement.place == "here":
-        raise OptionError("isolate", True, f"model={placement.model!r} runs in this process; use a model with processes")
+        raise OptionError(
+            "isolate", True, f"model={placement.model!r} runs in this process; use a model with processes"
+        )

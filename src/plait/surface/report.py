@@ -71,7 +71,9 @@ class Report:
         return {
             "stage": figures.stage,
             "model": self.model,
-            "placement": {"place": at.place, "style": at.style, "workers": at.workers, "width": at.width} if at else None,
+            "placement": {"place": at.place, "style": at.style, "workers": at.workers, "width": at.width}
+            if at
+            else None,
             "reasons": list(figures.reasons),
             "total": figures.total,
             "read": figures.read,
@@ -158,7 +160,9 @@ class Report:
         return table
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th style='text-align:left'>{escape(n)}</th><td>{escape(v)}</td></tr>" for n, v in self._rows())
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(n)}</th><td>{escape(v)}</td></tr>" for n, v in self._rows()
+        )
         return f"<table>{rows}</table>"
 
     def _rows(self) -> list[tuple[str, str]]:

@@ -104,7 +104,9 @@ class Run(Generic[R]):
         self._used = self._used or "entered"
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._drive.close()
 
     async def __aenter__(self) -> Run[R]:
@@ -150,5 +152,3 @@ class Run(Generic[R]):
         figures = self._drive.figures
         state = "done" if figures.ended else "running" if figures.began else "not started"
         return f"<Run of {figures.stage}: {state}, {figures.finished} items, {figures.failures} failures>"
-
-

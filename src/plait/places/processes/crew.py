@@ -17,6 +17,7 @@ from plait.places.processes import travel
 from plait.places.processes.board import SLOTS
 from plait.places.processes.pool import default_pool
 from plait.places.processes.remote import Remote
+from plait.places.processes.setting import setting
 from plait.places.processes.wire import Frame, Kind, dumps, loads
 from plait.places.processes.worker import Opened
 from plait.styles.batch import Batch
@@ -42,9 +43,11 @@ class ProcessCrew:
         name = getattr(work.function, "__qualname__", None) or work.name
         function = travel.ship(work.function, f"The function {name!r}")
         resources = travel.ship(dict(work.resources), f"The resources of {work.name!r}")
-        setting = travel.setting(max(1, machine.cores() // count))
+        mine = setting(max(1, machine.cores() // count))
         self.opening = dumps(
-            Opened(function, resources, placement.style, self.width, work.timeout, work.option, f"plait-{work.name}", setting)
+            Opened(
+                function, resources, placement.style, self.width, work.timeout, work.option, f"plait-{work.name}", mine
+            )
         )
 
     def open(self, seats: int) -> None:
@@ -121,7 +124,7 @@ class ProcessSeat:
 
     def send(self, first: int, items: Sequence[Any], grain: int, budget: float, *, by_value: bool) -> int:
         """Send a chunk."""
-        made = travel.dumps_items(list(items), by_value=by_value)
+        made = travel.dumps_items(list(items), whole=by_value)
         if isinstance(made, dict):
             raise Refused(made)
         body, buffers = made

@@ -39,13 +39,21 @@ class Forwarding(logging.Handler):
             try:
                 body = pickle.dumps(parts, 5)
             except Exception:
-                body = pickle.dumps({k: v if isinstance(v, int | float | str | None) else repr(v) for k, v in parts.items()}, 5)
+                body = pickle.dumps(
+                    {k: v if isinstance(v, int | float | str | None) else repr(v) for k, v in parts.items()}, 5
+                )
             self._send(Kind.LOG, body=body)
         except Exception:
             self.handleError(record)
 
     def _warn(
-        self, message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: Any = None,
     ) -> None:
         try:
             body = pickle.dumps((str(message), category, filename, lineno), 5)

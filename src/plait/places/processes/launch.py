@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from plait.errors import StartFailed
 from plait.places.processes.remote import Remote
+from plait.places.processes.setting import BLAS
 from plait.places.processes.starter import MESSAGE
-from plait.places.processes.travel import BLAS
 
 __all__ = ["Starter"]
 

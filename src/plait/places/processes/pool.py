@@ -228,7 +228,9 @@ class Pool:
                 for remote in [r for r in self._remotes.values() if r.pid == a]:
                     self._bury(remote, told(b))
             elif kind == b"T":
-                log.info("What was preloaded for workers (%s) starts threads: workers import it themselves.", self.preload)
+                log.info(
+                    "What was preloaded for workers (%s) starts threads: workers import it themselves.", self.preload
+                )
                 starter.threaded, self.preload, self.preload_later = True, [], False
             elif kind == b"N" and number in self._remotes:
                 self._bury(self._remotes[number], "not started")
@@ -285,7 +287,9 @@ class Pool:
         self._restore.append(current.replace(self))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         current.replace(self._restore.pop())
         self.close()
 

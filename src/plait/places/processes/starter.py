@@ -129,7 +129,9 @@ class _Starter:
     def asked(self) -> bool:
         """Take one request; false when the parent has hung up."""
         try:
-            data, ancillary, _, _ = self.control.recvmsg(8, socket.CMSG_SPACE(2 * 4))
+            data, ancillary, _, _ = self.control.recvmsg(
+                8, socket.CMSG_SPACE(2 * 4), getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+            )
         except OSError:
             return False
         if len(data) < 8:

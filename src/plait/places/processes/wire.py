@@ -33,6 +33,8 @@ KEEP = 64 << 20
 _HEAD = struct.Struct("<BBHIQQdQ")
 _SLAB, _NEW = 1, 2
 _RIGHTS = socket.CMSG_SPACE(16 * 4)
+#: Descriptors that come must not leak into programs that the user's function starts.
+CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class Kind:
@@ -94,7 +96,14 @@ class Encoder:
         self._sent = 0
 
     def encode(
-        self, kind: int, task: int = 0, a: int = 0, b: int = 0, x: float = 0.0, body: Any = b"", buffers: Sequence[Any] = ()
+        self,
+        kind: int,
+        task: int = 0,
+        a: int = 0,
+        b: int = 0,
+        x: float = 0.0,
+        body: Any = b"",
+        buffers: Sequence[Any] = (),
     ) -> tuple[bytes, list[int]]:
         """The bytes to write to the socket, and the descriptors to send with the first of them."""
         sizes = [buffer.nbytes for buffer in buffers]
@@ -163,7 +172,7 @@ class Decoder:
         Raises:
             BlockingIOError: nothing is there and `flags` say not to wait.
         """
-        count, ancillary, _, _ = self._sock.recvmsg_into([self._chunk], _RIGHTS, flags)
+        count, ancillary, _, _ = self._sock.recvmsg_into([self._chunk], _RIGHTS, flags | CLOEXEC)
         for level, kind, payload in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 fds = array.array("i")

@@ -16,6 +16,8 @@ from typing import Any
 
 from plait.places.processes import travel
 from plait.places.processes.board import READ_BY_PARENT, READ_BY_WORKER, Board
+from plait.places.processes.portable import portable
+from plait.places.processes.setting import apply_setting, in_worker
 from plait.places.processes.wire import Decoder, Encoder, Frame, Kind, dumps, loads
 from plait.styles.batch import Batch
 
@@ -31,7 +33,7 @@ def main(sock_fd: int, board_fd: int) -> int:
     board = Board(board_fd)
     with contextlib.suppress(Exception):
         faulthandler.enable(board_fd)
-    travel.in_worker()
+    in_worker()
     return _Worker(socket.socket(fileno=sock_fd), board).serve()
 
 
@@ -39,7 +41,15 @@ class Opened:
     """What a worker is told of a lane when it opens it. Travels by reference; its parts by value."""
 
     def __init__(
-        self, function: Any, resources: Any, style: str, width: int, timeout: float | None, option: str, name: str, setting: Any
+        self,
+        function: Any,
+        resources: Any,
+        style: str,
+        width: int,
+        timeout: float | None,
+        option: str,
+        name: str,
+        setting: Any,
     ) -> None:
         self.function, self.resources, self.style, self.width = function, resources, style, width
         self.timeout, self.option, self.name, self.setting = timeout, option, name, setting
@@ -101,7 +111,7 @@ class _Worker:
         self.task = frame.task
         try:
             what: Opened = loads(frame)
-            travel.apply_setting(what.setting)
+            apply_setting(what.setting)
             if self.forwarding is None:
                 from plait.places.processes.forward import Forwarding
 
@@ -139,7 +149,7 @@ class _Worker:
 
     def emit(self, task: int, batch: Batch) -> None:
         if batch.errors:
-            errors = [(at, failed._replace(error=travel.portable(failed.error))) for at, failed in batch.errors]
+            errors = [(at, failed._replace(error=portable(failed.error))) for at, failed in batch.errors]
             batch = batch._replace(errors=errors)
         try:
             body, buffers = dumps(tuple(batch))
@@ -153,7 +163,7 @@ class _Worker:
         from plait.styles.batch import raised
 
         failed = raised(error, 0.0, below=0)
-        self.send(Kind.BROKEN, task, body=pickle.dumps((travel.portable(error), failed.traceback), 5))
+        self.send(Kind.BROKEN, task, body=pickle.dumps((portable(error), failed.traceback), 5))
 
     def send(
         self, kind: int, task: int = 0, a: int = 0, b: int = 0, x: float = 0.0, body: Any = b"", buffers: Any = ()

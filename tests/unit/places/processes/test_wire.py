@@ -24,21 +24,26 @@ class Line:
         self.here, self.there = socket.socketpair()
         self.encoder = Encoder(self.board.words, READ_BY_WORKER, slabs=slabs)
         self.decoder = Decoder(self.there, self.board.words, READ_BY_WORKER)
+        self.frames: list[Frame] = []
         self.fds = 0
 
     def send(self, kind: int = Kind.CHUNK, **parts: Any) -> None:
         """One frame, as a sender with a patient receiver does."""
-        pieces, fds = self.encoder.encode(kind, **parts)
-        data = b"".join(bytes(piece) for piece in pieces)
+        data, fds = self.encoder.encode(kind, **parts)
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         self.fds += len(fds)
         view = memoryview(data)
         sent = self.here.sendmsg([view[: 1 << 15]], rights)
-        self.frames: list[Frame] = getattr(self, "frames", [])
         while sent < len(view):
             self.take()
             sent += self.here.send(view[sent : sent + (1 << 15)])
         self.take()
+
+    def post(self, **parts: Any) -> list[int]:
+        """Send one small frame that nobody has read yet; the descriptors that went with it."""
+        data, fds = self.encoder.encode(Kind.CHUNK, **parts)
+        self.here.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
+        return fds
 
     def take(self) -> None:
         assert self.decoder.receive()
@@ -86,8 +91,7 @@ def test_an_infinite_budget_arrives(line):
 
 
 def test_a_frame_in_single_bytes_arrives_once_it_is_complete(line):
-    pieces, _ = line.encoder.encode(Kind.CHUNK, 1, 2, 3, 4.0, b"body", [memoryview(b"buffer")])
-    data = b"".join(bytes(piece) for piece in pieces)
+    data, _ = line.encoder.encode(Kind.CHUNK, 1, 2, 3, 4.0, b"body", [memoryview(b"buffer")])
     for at in range(len(data)):
         assert list(line.decoder.frames()) == []
         line.here.send(data[at : at + 1])
@@ -99,8 +103,7 @@ def test_a_frame_in_single_bytes_arrives_once_it_is_complete(line):
 def test_several_frames_in_one_read_arrive_in_order(line):
     data = b""
     for number in range(20):
-        pieces, _ = line.encoder.encode(Kind.CHUNK, a=number, body=bytes([number]) * number)
-        data += b"".join(bytes(piece) for piece in pieces)
+        data += line.encoder.encode(Kind.CHUNK, a=number, body=bytes([number]) * number)[0]
     line.here.sendall(data)
     line.decoder.receive()
     assert [(frame.a, frame.body) for frame in line.decoder.frames()] == [(n, bytes([n]) * n) for n in range(20)]
@@ -137,19 +140,13 @@ class TestSlabs:
         assert line.fds == 1
 
     def test_one_that_was_not_read_is_not_touched(self, line):
-        data, fds = b"", []
         for number in range(3):
-            pieces, new = line.encoder.encode(Kind.CHUNK, body=bytes([number]) * BIG)
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", new))]
-            line.here.sendmsg(pieces, rights)
-            fds += new
-        assert len(fds) == 3
+            assert len(line.post(body=bytes([number]) * BIG)) == 1, "a slab of its own"
         frames = []
         while len(frames) < 3:
             line.decoder.receive()
             frames += line.decoder.frames()
         assert [frame.body == bytes([n]) * BIG for n, frame in enumerate(frames)] == [True] * 3
-        assert not data
 
     def test_slabs_and_inline_frames_mix(self, line):
         for number in range(30):
@@ -181,9 +178,8 @@ class TestSlabs:
         assert line.pop().body == b"y" * BIG
 
     def test_trim_leaves_what_was_not_read(self, line):
-        pieces, fds = line.encoder.encode(Kind.CHUNK, body=b"x" * BIG)
+        line.post(body=b"x" * BIG)
         line.encoder.trim()
-        line.here.sendmsg(pieces, [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
         line.decoder.receive()
         (frame,) = line.decoder.frames()
         assert frame.body == b"x" * BIG
@@ -199,9 +195,8 @@ class TestSlabs:
         line.close()
 
     def test_a_slab_shorter_than_its_frame_says_is_an_error_not_a_hang(self, line):
-        pieces, fds = line.encoder.encode(Kind.CHUNK, body=b"x" * BIG)
+        line.post(body=b"x" * BIG)
         os.ftruncate(line.encoder._slabs[0].fd, 10)
-        line.here.sendmsg(pieces, [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
         line.decoder.receive()
         with pytest.raises(EOFError, match="shorter than its frame says"):
             list(line.decoder.frames())

@@ -1,0 +1,92 @@
+"""`Ending`: what a run has started, and how all of it is ended within two seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from plait.engine.lane import Lane
+from plait.engine.loops import LoopThread
+from plait.places.crew import Crew
+
+__all__ = ["Ending"]
+
+log = logging.getLogger("plait")
+
+#: Seconds to wait for workers at the end: of a run that is done (resources are closed), of one that is not wanted.
+GENTLE, PROMPT = 10.0, 0.3
+#: Seconds that threads get to finish the item in hand, since nothing can end them.
+THREADS = 1.5
+
+
+class Ending:
+    """Everything of a run that outlives a call, to be ended once."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.crew: Crew | None = None
+        self.loop: LoopThread | None = None
+        self.thread: threading.Thread | None = None
+        self.feeding: Any = None
+        self.offs: list[Callable[[], None]] = []  # what calls timers off
+        self.cancelled = False
+
+    def close(self) -> None:
+        """End it all, from a thread."""
+        self._stop()
+        self._check(self._end_crew())
+
+    async def close_async(self) -> None:
+        """The same from an event loop, which goes on meanwhile; the items may run on that very loop."""
+        self._stop()
+        runner = getattr(getattr(self.crew, "seat", None), "runner", None)
+        if runner is not None and asyncio.iscoroutinefunction(runner.close):
+            self._check(await runner.close(self._patience()))
+        else:
+            self._check(await _in_thread(self._end_crew))
+
+    def _stop(self) -> None:
+        for off in self.offs:
+            off()
+        if self.feeding is not None:
+            self.feeding.cancel()
+        self.lane.sender.close()
+
+    def _patience(self) -> float:
+        placement = self.lane.figures.placement
+        if placement is not None and placement.place == "here":
+            return THREADS
+        return PROMPT if self.cancelled or not self.lane.settled else GENTLE
+
+    def _end_crew(self) -> list[str]:
+        return self.crew.close(self._patience(), prompt=self.cancelled) if self.crew is not None else []
+
+    def _check(self, stuck: list[str]) -> None:
+        if self.loop is not None and not self.loop.stop(THREADS):
+            stuck.append("the event loop's thread plait-loop, blocked by an item")
+        thread = self.thread
+        # Without an ident it never began: Ctrl-C struck while it was being started.
+        if thread is not None and thread.ident is not None and thread is not threading.current_thread():
+            thread.join(0.2)
+            if thread.is_alive():
+                stuck.append("thread plait-drive, which waits for the source's next item")
+        if stuck:
+            log.warning("The run is over, but still running (nothing can stop it): %s.", "; ".join(stuck))
+
+
+async def _in_thread(call: Callable[[], Any]) -> Any:
+    """Run a blocking `call` in a thread that is gone afterwards."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def run() -> None:
+        outcome = call()
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(lambda: done.done() or done.set_result(outcome))
+
+    threading.Thread(target=run, name="plait-close", daemon=True).start()
+    return await done

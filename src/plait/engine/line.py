@@ -1,0 +1,89 @@
+"""`Line`: items that wait for a seat, and how they are shared out among the seats."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection
+from typing import Any
+
+from plait.engine.pieces import Piece, Post
+from plait.policy.chunks import Sizer
+
+__all__ = ["Line"]
+
+#: Seconds of work that are not shared out further, however few items wait: sending them would cost more.
+LEAST = 0.001
+#: Below this many seconds a chunk is over before the next one would arrive: a worker gets two.
+PREFETCH = 0.02
+
+
+class Line:
+    """Items in the order of the source, and before them those that are to be run again.
+
+    Parameters:
+        sizer: proposes how many items travel together.
+
+    Concurrency: `offer` belongs to the source's thread; everything else happens under the lane's lock.
+    """
+
+    def __init__(self, sizer: Sizer) -> None:
+        self.sizer = sizer
+        self.ready: deque[Any] = deque()
+        self.again: deque[Piece] = deque()
+        self.first = 0  # index of ready[0]
+        self._seq = 0
+        self.offer = self.ready.append
+
+    def __bool__(self) -> bool:
+        return bool(self.ready or self.again)
+
+    @property
+    def enough(self) -> int:
+        """How many waiting items are worth a look at the seats while all of them work."""
+        return max(1, self.sizer.size // 4)
+
+    def number(self, count: int) -> int:
+        """The first of `count` new sequence numbers."""
+        first, self._seq = self._seq, self._seq + count
+        return first
+
+    def room(self, post: Post, posts: Collection[Post]) -> int:
+        """How many items a seat should get now."""
+        if post.condemned or post.exclusive:
+            return 0
+        size, width, style = self.sizer.size, post.seat.width, post.seat.style
+        if style == "serial":
+            depth = 2 if 0 < self.sizer.chunk_seconds < PREFETCH else 1
+            return size if len(post.chunks) < depth else 0
+        # Of many at once some are always between two items: a few more wait in the seat itself.
+        spare = size * width if size > 1 else max(1, width // 4)
+        if self.sizer.chunk_seconds > PREFETCH and len(posts) > 1:
+            spare = 0
+        room = (width * size if style == "threads" else width) + spare - post.in_hand
+        return room if room >= min(size, max(1, width // 8)) else 0
+
+    def next(self, post: Post, room: int, posts: Collection[Post]) -> Piece | None:
+        """The next items for a seat that has room for `room`."""
+        for at, piece in enumerate(self.again):
+            if piece.alone and post.in_hand:
+                continue
+            if len(piece.items) > room:
+                return piece.split(room)
+            del self.again[at]
+            return piece
+        count = min(room, len(self.ready))
+        if not count:
+            return None
+        if len(posts) > 1 or post.seat.style == "threads":
+            shares = sum(other.seat.width for other in posts)
+            share = -(-len(self.ready) * post.seat.width // (2 * shares))
+            count = min(count, max(share, self.sizer.worth(LEAST), 1))
+        take = self.ready.popleft
+        piece = Piece(self.first, [take() for _ in range(count)])
+        self.first += count
+        return piece
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.ready.clear()
+        self.again.clear()
