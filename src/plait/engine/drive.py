@@ -38,6 +38,9 @@ __all__ = ["Drive"]
 
 _names = itertools.count(1)
 
+#: Items that a probe may have run before the consumer has taken any.
+PROBED = 4096
+
 
 class Drive:
     """Runs `function` over `items` by `rules`, telling `hub`."""
@@ -55,7 +58,7 @@ class Drive:
         self.name = f"run-{next(_names)}"
         self.figures = Figures(rules.name, total=length(items))
         self.asked = plan.asked_for(rules, is_async)
-        self.outlet = Outlet(rules.ordered, rules.buffer or 1)
+        self.outlet = Outlet(rules.ordered, rules.buffer or PROBED)
         self.lane = GuardedLane(rules, self.outlet, self.figures, hub, self._more_seats)
         self.ending = Ending(self.lane)
         self.loop: asyncio.AbstractEventLoop | None = None

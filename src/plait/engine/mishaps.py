@@ -19,6 +19,8 @@ __all__ = ["GuardedLane"]
 CRASHES = 3
 #: Workers that may die one after the other before any has begun an item, unless they were killed from outside.
 STILLBORN = 4
+#: Ends of a worker that somebody else brought about: no import of a module ever does.
+FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 
 
 class GuardedLane(Lane):
@@ -93,7 +95,7 @@ class GuardedLane(Lane):
         now = time.monotonic()
         self._stillborn = self._stillborn + 1 if self.figures.finished == self._alive_at else 1
         self._alive_at = self.figures.finished
-        if "SIGKILL" in status or "starter" in status or status == "not started":
+        if status.endswith(FROM_OUTSIDE) or "starter" in status or status == "not started":
             return StartFailed("workers are killed as soon as they start") if self._stillborn > 200 else None
         if self._stillborn < STILLBORN:
             return None

@@ -85,7 +85,7 @@ def measure(
     ran = 0
     try:
         with Probe() as probe:
-            while not lane.over:
+            while lane.outlet.wait_for_room(lane.figures.read):
                 try:
                     item = next(source)
                 except StopIteration:

@@ -2,16 +2,61 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
-from plait.styles.batch import Batch, Emit, raised
+from plait.styles.batch import Batch, Emit, Raised, raised
+from plait.sync.ticker import ticker
 
-__all__ = ["FLUSH", "run_items"]
+__all__ = ["FLUSH", "Streaming", "run_items"]
 
 #: Seconds after which finished results are sent although more are to come: slow items stream, fast ones share a batch.
 FLUSH = 0.01
+
+
+class Streaming:
+    """Sends what is finished of chunks in hand while a later item of theirs is still running.
+
+    From the process's ticker, `FLUSH` seconds apart, between `open` and `close`.
+    """
+
+    def __init__(self) -> None:
+        self._in_hand: set[_InHand] = set()
+        self.add, self.discard = self._in_hand.add, self._in_hand.discard
+        self.close = ticker().every(FLUSH, self._look)
+
+    def _look(self) -> None:
+        now = perf_counter()
+        for run in tuple(self._in_hand):
+            if len(run.values) > run.sent and now - run.since > FLUSH:
+                run.flush()
+
+
+class _InHand:
+    """Results of one chunk: appended by who runs it, sent on by that or by `Streaming`."""
+
+    __slots__ = ("emit", "errors", "first", "last", "lock", "sent", "since", "values")
+
+    def __init__(self, first: int, emit: Emit, now: float) -> None:
+        self.first, self.emit = first, emit
+        self.values: list[Any] = []
+        self.errors: list[tuple[int, Raised]] = []
+        self.sent = 0
+        self.since = self.last = now
+        self.lock = threading.Lock()
+
+    def flush(self, back: tuple[int, int] | None = None, *, final: bool = False) -> None:
+        """Send what was not sent yet; at the end also if that is nothing, unless something was."""
+        with self.lock:
+            sent, count = self.sent, len(self.values)
+            values = self.values[sent:count]
+            self.values[sent:count] = [None] * (count - sent)  # they may be large, and the chunk goes on
+            errors = [(at - sent, failed) for at, failed in self.errors if sent <= at < count]
+            seconds, self.since, self.sent = self.last - self.since, self.last, count
+        if values or back or (final and not sent):
+            self.emit(Batch(self.first + sent, values, errors, None, seconds, back))
 
 
 def run_items(
@@ -23,6 +68,7 @@ def run_items(
     emit: Emit,
     budget: float,
     clock: Callable[[], float] = perf_counter,
+    streaming: Streaming | None = None,
 ) -> None:
     """Call `call` with each item and emit what comes out.
 
@@ -34,26 +80,29 @@ def run_items(
 
     Cost: some 150 ns an item.
     """
-    values: list[Any] = []
-    errors: list[tuple[int, Any]] = []
-    base = first
-    begun = since = then = clock()
-    for seq, item in enumerate(items, first):
-        words[slot] = seq + 1
-        try:
-            values.append(call(item))
-        except BaseException as error:
-            errors.append((len(values), raised(error, clock() - then)))
-            values.append(None)
-            del error
-        now = then = clock()
-        if now - since > FLUSH:
-            left = first + len(items) - seq - 1
-            back = (seq + 1, left) if left and now - begun > budget else None
-            if left:
-                emit(Batch(base, values, errors, None, now - since, back))
+    begun = clock()
+    run = _InHand(first, emit, begun)
+    values = run.values
+    shared = streaming if len(items) > 1 else None
+    if shared is not None:
+        shared.add(run)
+    try:
+        for seq, item in enumerate(items, first):
+            words[slot] = seq + 1
+            try:
+                values.append(call(item))
+            except BaseException as error:
+                # The error first: whoever sees the value's place must find what belongs there.
+                run.errors.append((len(values), raised(error, clock() - run.last)))
+                values.append(None)
+                del error
+            run.last = now = clock()
+            if now - run.since > FLUSH and (left := first + len(items) - seq - 1):
+                back = (seq + 1, left) if now - begun > budget else None
+                run.flush(back)
                 if back:
                     return
-                values, errors, base = [], [], seq + 1
-                since = then = clock()
-    emit(Batch(base, values, errors, None, then - since, None))
+    finally:
+        if shared is not None:
+            shared.discard(run)
+    run.flush(final=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from plait.styles.batch import Emit
 from plait.styles.resources import open_sync
-from plait.styles.serial import run_items
+from plait.styles.serial import Streaming, run_items
 
 __all__ = ["ThreadsRunner", "inside"]
 
@@ -52,6 +52,7 @@ class ThreadsRunner:
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._closing = False
+        self._streaming = Streaming()
 
     def put(self, first: int, items: Sequence[Any], grain: int, budget: float) -> None:
         """Take over `items`, `grain` of them to a thread at a time."""
@@ -89,7 +90,7 @@ class ThreadsRunner:
                 busy[slot] = True
                 first, items, budget = share
                 # A fresh copy each time: what one share sets in its context must not reach the next.
-                context.copy().run(run_items, call, items, first, words, slot, self._emit, budget)
+                context.copy().run(run_items, call, items, first, words, slot, self._emit, budget, streaming=self._streaming)
                 words[slot] = 0
                 busy[slot] = False
                 del share, items
@@ -101,6 +102,7 @@ class ThreadsRunner:
         """Begin nothing more; wait up to `wait` seconds. Returns the threads that are stuck in an item."""
         with self._lock:
             self._closing = True
+        self._streaming.close()
         for _ in self._threads:
             self._queue.put(None)
         until = time.monotonic() + wait

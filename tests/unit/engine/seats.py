@@ -81,6 +81,8 @@ class Bench:
         self.lane = GuardedLane(self.rules, self.outlet, self.figures, self.hub, self.wanted.append)
         self.lane.crew = self  # type: ignore[assignment]
         self.seats: list[FakeSeat] = []
+        self.answered: set[int] = set()
+        self.calls: dict[Any, int] = {}
 
     # --- it is its lane's crew ---
 
@@ -119,6 +121,7 @@ class Bench:
     ) -> None:
         """Results (ten times the item) of a chunk, its last by default: of `count` items, the rest handed `back`."""
         sent = sent or seat.sent[-1]
+        self.answered.add(sent.first)
         count = len(sent.items) - skip if count is None else count
         items = sent.items[skip : skip + count]
         errors = errors or {}
@@ -127,9 +130,19 @@ class Bench:
         rest = (sent.first + end, len(sent.items) - end) if back else None
         self.lane.arrived(seat, Batch(sent.first + skip, values, sorted(errors.items()), None, seconds, rest), 0, 0.0)
 
+    def run(self, fails: Callable[[Any, int], bool] = lambda item, call: False, *, seconds: float = 0.0) -> None:
+        """Every seat answers whatever it was sent, until nothing is sent any more; `fails(item, call)` says what fails."""
+        while due := [(seat, sent) for seat in self.seats for sent in seat.sent if sent.first not in self.answered]:
+            for seat, sent in due:
+                for item in sent.items:
+                    self.calls[item] = self.calls.get(item, 0) + 1
+                errors = {at: failing() for at, item in enumerate(sent.items) if fails(item, self.calls[item])}
+                self.answer(seat, sent, errors=errors, seconds=seconds)
+
     def lose(self, seat: FakeSeat, *begun: int, status: str = "killed by SIGSEGV", opened: bool = True) -> None:
         """The seat is dead, with these attempts in hand."""
         self.begin(seat, *begun)
+        self.answered.update(sent.first for sent in seat.sent)
         self.lane.lost(seat, seat.words(), status, "", opened)
 
     def results(self) -> list[Any]:

@@ -15,14 +15,6 @@ SKIP = {"on_error": "skip"}
 AT_ONCE = Retry(2, backoff=0)
 
 
-def answer_all(bench: Bench, seconds: float = 0.0) -> None:
-    """Every seat answers whatever it was sent, until nothing is sent any more."""
-    answered: set[int] = set()
-    while due := [(seat, sent) for seat in bench.seats for sent in seat.sent if sent.first not in answered]:
-        for seat, sent in due:
-            answered.add(sent.first)
-            bench.answer(seat, sent, seconds=seconds)
-
 
 class TestDispatch:
     def test_items_offered_before_there_is_a_seat_wait_for_it(self):
@@ -30,7 +22,7 @@ class TestDispatch:
         bench.offer("abc")
         seat = bench.seat()
         assert seat.items[:1] == ["a"]
-        answer_all(bench)
+        bench.run()
         assert bench.results() == ["a" * 10, "b" * 10, "c" * 10]
 
     def test_a_seat_gets_an_item_as_soon_as_there_is_one(self):
@@ -43,7 +35,7 @@ class TestDispatch:
         bench = Bench()
         one, two = bench.seat(), bench.seat()
         bench.offer(range(20))
-        answer_all(bench)
+        bench.run()
         seqs = sorted(seq for seat in (one, two) for sent in seat.sent for seq in sent.seqs)
         assert seqs == list(range(20))
         assert sorted(one.items + two.items) == list(range(20))
@@ -52,7 +44,7 @@ class TestDispatch:
         bench = Bench()
         seat = bench.seat()
         bench.offer(range(500))
-        answer_all(bench, seconds=1e-5)
+        bench.run(seconds=1e-5)
         assert max(len(sent.items) for sent in seat.sent) > 50
         assert bench.results() == [item * 10 for item in range(500)]
 
@@ -76,12 +68,12 @@ class TestDispatch:
 
     def test_the_last_items_are_shared_out(self):
         bench = Bench()
-        one = bench.seat()
-        bench.offer(range(40), end=False)
-        for at in range(6):
-            bench.answer(one, one.sent[at], seconds=0.001 * len(one.sent[at].items))
-        two = bench.seat()
-        assert 0 < len(two.items) <= 10, "half of what waits is for the other seat, half of that for the next chunk"
+        bench.lane.sizer.size, bench.lane.sizer.seconds_per_item = 100, 0.01
+        bench.offer(range(40))
+        sizes = [len(bench.seat().items), len(bench.seat().items)]
+        assert sizes[0] > sizes[1] >= 10, "the first comes alone; the second leaves some for the first's next chunk"
+        bench.run(seconds=0.01)
+        assert bench.results() == [item * 10 for item in range(40)]
 
     def test_an_event_loop_gets_as_many_items_as_it_is_wide(self):
         bench = Bench()
@@ -151,39 +143,29 @@ class TestResults:
         with pytest.raises(OSError, match="disk"):
             bench.outlet.take()
 
-    def test_partial_results_free_nothing_until_the_chunk_is_done(self):
+    def test_results_may_come_before_the_chunk_is_done(self):
         bench = Bench()
-        seat = bench.seat("threads", 4, can_kill=False)
+        bench.lane.sizer.size = 4
         bench.offer(range(4))
-        sent = list(seat.sent)
-        while len(sent) == 1 and len(sent[0].items) > 1:
-            bench.answer(seat, sent[0], count=1)
-            assert bench.figures.finished == 1
-            bench.answer(seat, sent[0], skip=1)
-            break
-        answer_all(bench) if bench.figures.finished == 0 else None
-        while not bench.lane.over:
-            bench.answer(seat)
+        seat = bench.seat()
+        (sent,) = seat.sent
+        bench.answer(seat, sent, count=1)
+        assert (bench.figures.finished, bench.lane.idle) == (1, False)
+        bench.answer(seat, sent, skip=1)
         assert bench.results() == [0, 10, 20, 30]
 
     def test_what_is_handed_back_is_run_elsewhere_once(self):
         bench = Bench()
+        bench.lane.sizer.size = 4
+        bench.offer(range(4))
         one = bench.seat()
-        bench.offer(range(100), end=False)
-        bench.answer(one, seconds=1e-5)
-        bench.answer(one, one.sent[1], seconds=1e-5 * 4)
-        chunk = one.sent[2]
-        assert len(chunk.items) > 2
-        bench.answer(one, chunk, count=1, back=True, seconds=1.0)
+        assert one.sent[0].items == [0, 1, 2, 3]
+        bench.answer(one, count=1, back=True, seconds=1.0)
         two = bench.seat()
-        bench.lane.end()
-        answered = {sent.first for sent in one.sent[:3]}
-        while due := [(s, c) for s in (one, two) for c in s.sent if c.first not in answered]:
-            for seat, sent in due:
-                answered.add(sent.first)
-                bench.answer(seat, sent)
-        assert bench.results() == [item * 10 for item in range(100)]
-        assert chunk.items[1] in (one.items + two.items)[len(chunk.items) :]
+        bench.run(seconds=1.0)
+        assert sorted(one.items[4:] + two.items) == [1, 2, 3]
+        assert two.items
+        assert bench.results() == [0, 10, 20, 30]
 
     def test_results_of_an_attempt_nobody_knows_are_ignored(self):
         bench = Bench()
@@ -256,23 +238,20 @@ class TestRetries:
         bench.offer([1, 2])
         error = ValueError("second")
         bench.answer(seat, errors={0: failing(ValueError("first"))})
-        for _ in range(2):
-            sent = seat.sent[-1]
-            bench.answer(seat, errors={0: failing(error)} if sent.items == [1] else None)
+        for sent in seat.sent[1:]:
+            bench.answer(seat, sent, errors={at: failing(error) for at, item in enumerate(sent.items) if item == 1})
+        bench.run()
         failure, two = bench.results()
         assert isinstance(failure, Failure)
         assert (failure.item, failure.index, failure.attempts, failure.exception, two) == (1, 0, 2, error, 20)
 
     def test_only_the_item_that_failed_is_tried_again(self):
         bench = Bench(retry=AT_ONCE)
-        seat = bench.seat("threads", 4, can_kill=False)
         bench.lane.sizer.size = 4
         bench.offer(range(4))
-        before = list(seat.sent)
-        for sent in before:
-            bench.answer(seat, sent, errors={at: failing() for at, item in enumerate(sent.items) if item == 2})
+        seat = bench.seat()
+        bench.run(lambda item, call: item == 2 and call == 1)
         assert seat.items == [0, 1, 2, 3, 2]
-        bench.answer(seat)
         assert bench.results() == [0, 10, 20, 30]
 
     def test_a_wait_before_the_next_attempt_is_kept(self, until):
@@ -368,7 +347,7 @@ class TestRefused:
         bench.lane.sizer.size = 4
         bench.offer(range(1, 5))
         bench.lane.seated(seat)
-        answer_all(bench)
+        bench.run()
         ten, refused, *others = bench.results()
         assert (ten, others) == (10, [30, 40])
         assert isinstance(refused.exception, CannotTravel)
@@ -411,8 +390,7 @@ class TestWorn:
         assert bench.wanted == [1]
         assert bench.figures.recycled == 1
         other = bench.seat()
-        bench.seats.remove(seat)
-        answer_all(bench)
+        bench.run()
         assert bench.results() == [item * 10 for item in range(10)]
         assert 0 not in other.items
 
@@ -461,7 +439,7 @@ class TestWorn:
         seat = bench.seat("threads", 1, can_kill=False)
         seat.worn_for = "recycled"
         bench.offer(range(3))
-        answer_all(bench)
+        bench.run()
         assert bench.results() == [0, 10, 20]
         assert not bench.retired
 
@@ -486,14 +464,9 @@ class TestEvents:
         heard = self.heard(bench, ItemFinished, ItemRetried, ItemFailed)
         seat = bench.seat()
         bench.offer([1, 2, 3])
-        for _ in range(5):
-            sent = seat.sent[-1]
-            fails = sent.items == [2] or (sent.items == [1] and seat.items.count(1) == 1)
-            bench.answer(seat, errors={0: failing()} if fails else None)
-        while not bench.lane.over:
-            bench.answer(seat, errors={0: failing()} if seat.sent[-1].items == [2] else None)
-        told = {(event.index, event.attempt) for event in heard if isinstance(event, ItemFinished)}
-        assert told == {(0, 2), (2, 1)}
+        bench.run(lambda item, call: item == 2 or (item == 1 and call == 1))
+        told = [(event.index, event.attempt) for event in heard if isinstance(event, ItemFinished)]
+        assert sorted(told) == [(0, 2), (2, 1)]
         assert [(event.index, event.attempts) for event in heard if isinstance(event, ItemFailed)] == [(1, 3)]
 
     def test_an_observer_may_end_the_run(self):
@@ -511,7 +484,7 @@ class TestEvents:
         seat = bench.seat()
         bench.offer(range(2))
         with caplog.at_level(logging.CRITICAL, "plait"):
-            answer_all(bench)
+            bench.run()
         assert bench.results() == [0, 10]
         assert seat.items == [0, 1]
 
@@ -568,5 +541,5 @@ def test_a_piece_too_large_for_a_seat_is_split():
     one, two = bench.seat(), bench.seat()
     bench.offer([])
     assert (one.items, two.items) == ([0], [1])
-    answer_all(bench)
+    bench.run()
     assert bench.results() == [0, 10, 20]

@@ -22,6 +22,8 @@ class Forwarding(logging.Handler):
         logging.root.handlers[:] = [self]
         warnings.showwarning = self._warn
         warnings.simplefilter("default")
+        # A function that forks is not to be warned of a thread that is ours (and does nothing that a fork would harm).
+        warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
 
     def take_levels(self, levels: dict[str, int]) -> None:
         """Take over the parent's levels, so that records which nobody wants are never made."""

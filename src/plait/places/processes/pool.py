@@ -234,8 +234,9 @@ class Pool:
                 starter.threaded, self.preload, self.preload_later = True, [], False
             elif kind == b"N" and number in self._remotes:
                 self._bury(self._remotes[number], "not started")
-        if starter.gone:
+        if starter.gone and not self._closed:
             self._forget(starter.control)
+            starter.close()
             for remote in [r for r in self._remotes.values() if r.starter is starter]:
                 remote.kill("its starter ended")
                 self._bury(remote, told(None))

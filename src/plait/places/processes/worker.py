@@ -19,7 +19,10 @@ from plait.places.processes.board import READ_BY_PARENT, READ_BY_WORKER, Board
 from plait.places.processes.portable import portable
 from plait.places.processes.setting import apply_setting, in_worker
 from plait.places.processes.wire import Decoder, Encoder, Frame, Kind, dumps, loads
-from plait.styles.batch import Batch
+from plait.styles.batch import Batch, raised
+from plait.styles.resources import open_sync
+from plait.styles.serial import Streaming, run_items
+from plait.styles.threads import ThreadsRunner, inside
 
 __all__ = ["Opened", "main"]
 
@@ -160,8 +163,6 @@ class _Worker:
 
     def broken(self, task: int, error: BaseException) -> None:
         """The lane cannot run here: its function cannot be loaded or a resource not be opened."""
-        from plait.styles.batch import raised
-
         failed = raised(error, 0.0, below=0)
         self.send(Kind.BROKEN, task, body=pickle.dumps((portable(error), failed.traceback), 5))
 
@@ -176,15 +177,11 @@ class _Worker:
 
 
 def _lane(what: Opened, function: Any, resources: Any, words: Any, emit: Any, broken: Any) -> Any:
-    from plait.styles.threads import ThreadsRunner, inside
-
     inside.set(True)
     if what.style == "threads":
         runner = ThreadsRunner(function, resources, what.width, words, emit, broken, copy_context(), what.name)
         runner.close = partial(runner.close, 5.0)  # type: ignore[method-assign]
         return runner
-    from plait.styles.resources import open_sync
-
     try:
         call, finish = open_sync(function, resources)
     except BaseException as error:
@@ -195,10 +192,14 @@ def _lane(what: Opened, function: Any, resources: Any, words: Any, emit: Any, br
 
 class _Serial:
     def __init__(self, call: Any, finish: Any, words: Any, emit: Any) -> None:
-        self.call, self.close, self.words, self.emit = call, finish, words, emit
+        self.call, self.finish, self.words, self.emit = call, finish, words, emit
+        self.streaming = Streaming()
 
     def put(self, first: int, items: Any, grain: int, budget: float) -> None:
-        from plait.styles.serial import run_items
-
-        copy_context().run(run_items, self.call, items, first, self.words, 0, self.emit, budget)
+        run = copy_context().run
+        run(run_items, self.call, items, first, self.words, 0, self.emit, budget, streaming=self.streaming)
         self.words[0] = 0
+
+    def close(self) -> None:
+        self.streaming.close()
+        self.finish()
