@@ -26,6 +26,7 @@ from plait.engine.mishaps import GuardedLane
 from plait.engine.outlet import Outlet
 from plait.engine.rules import Rules
 from plait.engine.source import Bridge, feed, feed_async, length, source_failed
+from plait.engine.trial import Trial, Verdict
 from plait.errors import RunCancelled
 from plait.events import Hub, PlacementChosen, RunFinished, RunStarted
 from plait.placement import Placement
@@ -151,11 +152,29 @@ class Drive:
                 self._inline = self._run_inline(source)
                 self.outlet.finish()
                 return True
+        if plan.is_for_trial(placement, self.rules, evidence):
+            placement = self._try(placement)
         self._chose(placement, reasons)
         self._open(placement)
         if ended:
             self.lane.end()
         return ended
+
+    def _try(self, placement: Placement) -> Placement:
+        """Begin with one item at a time in each worker, and let their CPU time say whether threads would help."""
+        wide = plan.wide(placement, self.rules)
+        self.lane.trial, self.lane.line.limit = Trial(), 1
+
+        def found(verdict: Verdict) -> None:
+            share = f"CPU share {verdict.share:.2f}"
+            if verdict.waits:
+                self._chose(wide, ("timeout= is set, and only a process can be killed", f"{share}: items wait"))
+            else:
+                reasons = ("timeout= is set, and only a process can be killed", f"{share}: items compute")
+                self._chose(Placement("processes", "threads", wide.workers, 1), reasons)
+
+        self.lane.on_verdict = found
+        return wide
 
     def _needs_seats(self) -> bool:
         if not self.lane.over and not self.lane.settled:

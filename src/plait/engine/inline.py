@@ -158,11 +158,11 @@ def _recover(
                 return value
             failed = _late(rules, took)
             figures.timeouts += 1
-    _, _, values = outcomes.failure(piece, failed)
+    segment = outcomes.failure(piece, failed)
     _tell(outcomes)
     if (fatal := outcomes.fatal(ended=False)) is not None:
         raise fatal
-    return values[0] if values else _LEFT_OUT
+    return segment[2][0] if segment is not None and segment[2] else _LEFT_OUT
 
 
 def _tell(outcomes: Outcomes) -> None:

@@ -98,7 +98,9 @@ class Intake:
 
     def settle(self, item: Piece, failed: Raised, segments: list[Segment]) -> None:
         """The item is a failure."""
-        segments.append(self.outcomes.failure(item, failed))
+        segment = self.outcomes.failure(item, failed)
+        if segment is not None:
+            segments.append(segment)
 
     def later(self, delay: float, item: Piece) -> None:
         """Try `item` again in `delay` seconds."""

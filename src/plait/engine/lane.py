@@ -6,11 +6,12 @@ observers are told outside of it. Results may come from any thread, in any order
 
 from __future__ import annotations
 
+import functools
 import random
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 from plait.engine.figures import Figures
 from plait.engine.intake import Intake
@@ -20,6 +21,7 @@ from plait.engine.outlet import Outlet, Segment
 from plait.engine.pieces import DONE, Chunk, Piece, Post
 from plait.engine.rules import Rules
 from plait.engine.sender import HEAVY, Sender
+from plait.engine.trial import Trial, Verdict
 from plait.errors import CannotTravel
 from plait.events import ChunkFinished, Hub, ItemFinished
 from plait.places.crew import Crew, Refused, Seat
@@ -27,13 +29,28 @@ from plait.policy.chunks import Sizer
 from plait.styles.batch import Batch, Raised, raised
 from plait.sync.ticker import ticker
 
-__all__ = ["Lane"]
+__all__ = ["Lane", "guarded"]
+
+P = ParamSpec("P")
 
 #: Seconds after which a chunk's items not yet begun are handed back: items that turned slow must not queue behind
 #: each other while other seats have nothing to do.
 BUDGET = 0.05
 #: Seconds that items wait for company while seats are free, once items are known to be tiny.
 LINGER = 0.002
+
+
+def guarded(method: Callable[Concatenate[Lane, P], None]) -> Callable[Concatenate[Lane, P], None]:
+    """What escapes from a method that places call ends the run: their threads have nobody to raise to."""
+
+    @functools.wraps(method)
+    def call(self: Lane, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except BaseException as error:
+            self.broken(error, "")
+
+    return call
 
 
 class Lane:
@@ -53,8 +70,10 @@ class Lane:
         self.line = Line(self.sizer)
         self.outcomes = Outcomes(rules, figures, hub, random.random)
         self.intake = Intake(self.line, self.outcomes, figures, self._later)
-        self.sender = Sender(self._send)
+        self.sender = Sender(self._send_heavy)
         self.posts: dict[Seat, Post] = {}
+        self.trial: Trial | None = None
+        self.on_verdict: Callable[[Verdict], None] = lambda verdict: None
         self.over = False
         self.read_all = False
         self._hungry = False  # a seat has room
@@ -121,9 +140,12 @@ class Lane:
                 self._hungry = any(self.line.room(post, self.posts.values()) for post in self.posts.values())
                 self._look()
                 more = self._hungry and self.line.ready and not orders
-            send = self.sender.put if (self.sizer.bytes_per_item or 0) > HEAVY else self._send
-            for post, chunk in orders:
-                send(post, chunk)
+            if (self.sizer.bytes_per_item or 0) > HEAVY:
+                for order in orders:
+                    self.sender.put(*order)
+            else:
+                for post, chunk in orders:
+                    more = self._send(post, chunk) or more
             if not more:
                 return
 
@@ -142,9 +164,14 @@ class Lane:
                 orders.append((post, chunk))
         return orders
 
-    def _send(self, post: Post, chunk: Chunk) -> None:
+    def _send_heavy(self, post: Post, chunk: Chunk) -> None:
+        if self._send(post, chunk):
+            self.dispatch()
+
+    def _send(self, post: Post, chunk: Chunk) -> bool:
+        """Send a chunk; true when it was refused, so that the seat has room again."""
         if self.over:
-            return
+            return False
         piece = chunk.piece
         many = len(self.posts) > 1 or post.seat.style == "threads"
         budget = BUDGET if many else float("inf")
@@ -152,14 +179,15 @@ class Lane:
             weight = post.seat.send(chunk.seq, piece.items, self.sizer.size, budget, by_value=piece.by_value)
         except Refused as refused:
             self._refused(post, chunk, refused.errors)
-            return
+            return True
         except BaseException as error:
             self.broken(error, "")
-            return
+            return False
         if weight:
             with self.lock:
                 self.figures.bytes_out += weight
                 self.sizer.weighed(len(chunk.marks), weight)
+        return False
 
     def _refused(self, post: Post, chunk: Chunk, errors: dict[int, CannotTravel]) -> None:
         """Some items cannot travel: they fail, the others are sent again."""
@@ -171,10 +199,11 @@ class Lane:
             for first, last in chunk.runs():
                 self.line.again.appendleft(chunk.piece.part(first, last))
             post.done(chunk, chunk.left)
-        self._settled(segments)
+        self._settled(segments, dispatch=False)
 
     # --- from the seats ---------------------------------------------------------------------------------------------
 
+    @guarded
     def seated(self, seat: Seat) -> None:
         """A seat is ready."""
         with self.lock:
@@ -184,6 +213,7 @@ class Lane:
             self.figures.seats = max(self.figures.seats, len(self.posts))
         self.dispatch()
 
+    @guarded
     def arrived(self, seat: Seat, batch: Batch, weight: int, cpu: float) -> None:
         """Results came."""
         segments: list[Segment] = []
@@ -204,19 +234,21 @@ class Lane:
                 self.outlet.grow(self.sizer.buffer(slots))
                 self.sizer.most = max(1, self.outlet.buffer // 8)
             self.intake.take(post, batch, segments)
+            verdict = self.trial.add(count, batch.seconds, cpu) if self.trial is not None else None
+            if verdict is not None:
+                self.trial = None
+                self.line.limit = None if verdict.waits else 1
             if seat.can_kill and not post.condemned:
                 post.condemned = seat.worn()
             spent = post if post.condemned and not post.chunks and not post.killed else None
             if spent is not None:
                 del self.posts[seat]
                 figures.recycled += 1
-            stuck = post.condemned == "timeout" and not post.killed and post.only_late
-            post.killed = post.killed or stuck
+        if verdict is not None:
+            self.on_verdict(verdict)
         if self.hub.wanted:
             self._tell(batch, segments)
         self._settled(segments)
-        if stuck:
-            seat.kill("timeout")
         if spent is not None and self.crew is not None:
             self.crew.retire(seat, spent.condemned)
             self._wanted(1)
@@ -239,7 +271,7 @@ class Lane:
 
         ticker().at(time.monotonic() + delay, now)
 
-    def _settled(self, segments: list[Segment]) -> None:
+    def _settled(self, segments: list[Segment], *, dispatch: bool = True) -> None:
         if segments:
             self.outlet.put(segments)
         with self.lock:
@@ -254,7 +286,7 @@ class Lane:
             self.hub.emit(event)
         if over:
             self.outlet.finish(over[0])
-        elif more:
+        elif more and dispatch:
             self.dispatch()
 
     def _check_over(self) -> tuple[BaseException | None] | None:

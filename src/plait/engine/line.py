@@ -33,6 +33,7 @@ class Line:
         self.first = 0  # index of ready[0]
         self._seq = 0
         self.offer = self.ready.append
+        self.limit: int | None = None  # items in progress at once in one seat, while a trial is on
 
     def __bool__(self) -> bool:
         return bool(self.ready or self.again)
@@ -51,7 +52,7 @@ class Line:
         """How many items a seat should get now."""
         if post.condemned or post.exclusive:
             return 0
-        size, width, style = self.sizer.size, post.seat.width, post.seat.style
+        size, width, style = self.sizer.size, self.limit or post.seat.width, post.seat.style
         if style == "serial":
             depth = 2 if 0 < self.sizer.chunk_seconds < PREFETCH else 1
             return size if len(post.chunks) < depth else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from plait.engine.lane import Lane
+from plait.engine.lane import Lane, guarded
 from plait.engine.outlet import Segment
 from plait.engine.pieces import DONE, LATE, OPEN, Chunk, Post
 from plait.errors import CannotTravel, ItemTimeout, StartFailed, WorkerLost
@@ -32,6 +32,7 @@ class GuardedLane(Lane):
 
     # --- lost workers -----------------------------------------------------------------------------------------------
 
+    @guarded
     def lost(self, seat: Seat, words: list[int], status: str, stack: str, opened: bool) -> None:
         """A worker is dead: rerun what it had, what it had begun alone and suspect."""
         segments: list[Segment] = []
@@ -105,6 +106,7 @@ class GuardedLane(Lane):
 
     # --- unreadable chunks and results ------------------------------------------------------------------------------
 
+    @guarded
     def unreadable(self, seat: Seat, seq: int, why: str) -> None:
         """The worker cannot unpickle a chunk: send it again by value, then one by one, then give up."""
         segments: list[Segment] = []
@@ -127,6 +129,7 @@ class GuardedLane(Lane):
                 self.intake.settle(piece, raised(error, 0.0, below=0), segments)
         self._settled(segments)
 
+    @guarded
     def scrambled(self, seat: Seat, seq: int, count: int, why: str) -> None:
         """Results came that cannot be unpickled here: run their items one by one to find which."""
         segments: list[Segment] = []
@@ -152,6 +155,7 @@ class GuardedLane(Lane):
 
     # --- attempts that take too long --------------------------------------------------------------------------------
 
+    @guarded
     def watch(self, patience: float) -> None:
         """Sample every seat for attempts older than `patience` seconds. To be called every `tick_for(patience)`."""
         if self._overdue is None:
@@ -165,9 +169,13 @@ class GuardedLane(Lane):
             for post in list(self.posts.values()):
                 if post.seat.style == "loop" and not post.seat.can_kill:
                     continue  # its own sweep cancels coroutines
-                for word in self._overdue.sample(id(post.seat), post.seat.words(), now):
+                words = post.seat.words()
+                for word in self._overdue.sample(id(post.seat), words, now):
                     if self._late(post, word - 1, patience, now, segments):
                         kills.append(post.seat)
+                if post.condemned == "timeout" and not post.killed and self._only_late(post, words):
+                    post.killed = True
+                    kills.append(post.seat)
         for seat in kills:
             seat.kill("timeout")
         self._settled(segments)
@@ -198,11 +206,17 @@ class GuardedLane(Lane):
             return True
         chunk.marks[at] = LATE
         self.intake.fail(chunk, at, late, segments)
-        if post.seat.can_kill:  # threads of a worker: let the others finish, then end it
+        if post.seat.can_kill:  # threads of a worker: the others may finish before it is killed
             post.condemned = "timeout"
-            post.killed = post.only_late
-            return post.killed
         return False
+
+    def _only_late(self, post: Post, words: list[int]) -> bool:
+        """Whether every attempt that the worker has begun was given up."""
+        for word in words:
+            chunk = post.find(word - 1) if word else None
+            if chunk is not None and chunk.marks[word - 1 - chunk.seq] == OPEN:
+                return False
+        return True
 
     def _long_overdue(self, post: Post, seq: int, now: float, patience: float) -> bool:
         since = self._patience.setdefault((id(post.seat), seq), now)

@@ -10,7 +10,7 @@ from plait.engine.pieces import Piece
 from plait.engine.rules import Rules
 from plait.errors import TooManyFailures
 from plait.events import Event, Hub, ItemFailed, ItemRetried
-from plait.failure import Failure
+from plait.failure import Failure, shown
 from plait.policy.budget import exhausted
 from plait.styles.batch import Raised
 
@@ -55,8 +55,8 @@ class Outcomes:
         item.attempt += 1
         return wait
 
-    def failure(self, item: Piece, failed: Raised) -> Segment:
-        """Settle `item` as a failure; the segment that stands for it among the results."""
+    def failure(self, item: Piece, failed: Raised) -> Segment | None:
+        """Settle `item` as a failure; what stands for it among the results: nothing if it ends the run."""
         rules, figures = self.rules, self.figures
         calls = item.attempt if not item.crashes else item.attempt - 1 + item.crashes
         failure = Failure(item.items[0], item.start, rules.name, calls, failed.error, failed.traceback)
@@ -67,7 +67,7 @@ class Outcomes:
             self.events.append(ItemFailed(stage=rules.name, index=item.start, attempts=calls, error=error))
         if rules.on_error == "raise":
             self.error = self.error or noted(failure)
-            return item.start, 1, []
+            return None  # a gap: nothing behind it is delivered in its place
         return item.start, 1, [failure] if rules.on_error == "return" else []
 
     def fatal(self, *, ended: bool) -> BaseException | None:
@@ -84,9 +84,7 @@ class Outcomes:
 def noted(failure: Failure) -> BaseException:
     """The failure's exception, with notes that name stage, item and attempt, and where it was raised."""
     error = failure.exception
-    shown = repr(failure.item)
-    shown = shown if len(shown) <= 200 else shown[:200] + "..."
-    note = f"Raised in stage {failure.stage!r} for item {failure.index}: {shown}, attempt {failure.attempts}."
+    note = f"Raised in stage {failure.stage!r} for item {failure.index}: {shown(failure.item)}, attempt {failure.attempts}."
     if not any(note == known for known in getattr(error, "__notes__", ())):
         error.add_note(note)
         if error.__traceback__ is None and failure.traceback:
@@ -95,5 +93,8 @@ def noted(failure: Failure) -> BaseException:
 
 
 def _one_line(error: BaseException) -> str:
-    text = f"{type(error).__name__}: {error}".splitlines()
+    try:
+        text = f"{type(error).__name__}: {error}".splitlines()
+    except Exception:
+        text = []
     return text[0][:300] if text else type(error).__name__

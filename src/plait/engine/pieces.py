@@ -101,11 +101,6 @@ class Post:
         return None
 
     @property
-    def only_late(self) -> bool:
-        """Whether all that it has in hand are attempts that were given up."""
-        return bool(self.chunks) and not any(mark == OPEN for chunk in self.chunks.values() for mark in chunk.marks)
-
-    @property
     def exclusive(self) -> bool:
         """Whether it runs an item that must be alone."""
         return any(chunk.piece.alone for chunk in self.chunks.values())

@@ -24,6 +24,8 @@ __all__ = ["asked_for", "measure", "placed", "with_defaults"]
 
 #: Width of an event loop and of threads where nothing was measured.
 LOOP_WIDTH = 128
+#: Threads in each worker for items that wait.
+WAITING = 32
 
 
 def asked_for(rules: Rules, is_async: bool) -> Placement | None:
@@ -124,3 +126,14 @@ def placed(
             if travel is not None:
                 continue
         return with_defaults(choice.placement, rules), choice.reasons
+
+
+def is_for_trial(placement: Placement, rules: Rules, evidence: Evidence | None) -> bool:
+    """Whether workers are to find out if items wait: nothing could be measured here, and threads are allowed there."""
+    allowed = not isinstance(rules.model, tuple) or "processes+threads" in rules.model
+    return evidence is None and rules.patience is not None and allowed and placement.model == "processes"
+
+
+def wide(placement: Placement, rules: Rules) -> Placement:
+    """Worker processes with as many threads as waiting items are worth."""
+    return Placement("processes", "threads", placement.workers, rules.width or WAITING)

@@ -90,7 +90,9 @@ class ThreadsRunner:
                 busy[slot] = True
                 first, items, budget = share
                 # A fresh copy each time: what one share sets in its context must not reach the next.
-                context.copy().run(run_items, call, items, first, words, slot, self._emit, budget, streaming=self._streaming)
+                context.copy().run(
+                    run_items, call, items, first, words, slot, self._emit, budget, streaming=self._streaming
+                )
                 words[slot] = 0
                 busy[slot] = False
                 del share, items

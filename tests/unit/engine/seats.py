@@ -80,6 +80,7 @@ class Bench:
         self.retired: list[tuple[FakeSeat, str]] = []
         self.lane = GuardedLane(self.rules, self.outlet, self.figures, self.hub, self.wanted.append)
         self.lane.crew = self  # type: ignore[assignment]
+        self.lane._lingering = True  # items wait for no timer: `offer` looks at the seats itself, so that nothing depends on time
         self.seats: list[FakeSeat] = []
         self.answered: set[int] = set()
         self.calls: dict[Any, int] = {}
@@ -101,6 +102,7 @@ class Bench:
     def offer(self, items: Iterable[Any], *, end: bool = True) -> None:
         for item in items:
             self.lane.offer(item)
+        self.lane.dispatch()
         if end:
             self.lane.end()
 

@@ -68,11 +68,15 @@ class TestDispatch:
 
     def test_the_last_items_are_shared_out(self):
         bench = Bench()
-        bench.lane.sizer.size, bench.lane.sizer.seconds_per_item = 100, 0.01
         bench.offer(range(40))
-        sizes = [len(bench.seat().items), len(bench.seat().items)]
-        assert sizes[0] > sizes[1] >= 10, "the first comes alone; the second leaves some for the first's next chunk"
-        bench.run(seconds=0.01)
+        bench.seat()
+        bench.lane.sizer.size, bench.lane.sizer.seconds_per_item = 20, 0.0004
+        two = bench.seat()
+        sizes = [len(sent.items) for sent in two.sent]
+        assert sizes == sorted(sizes, reverse=True)
+        assert max(sizes) <= 10, "two chunks for each seat, of what waits"
+        assert len(two.items) < 25, "some is left for the first"
+        bench.run(seconds=0.0004)
         assert bench.results() == [item * 10 for item in range(40)]
 
     def test_an_event_loop_gets_as_many_items_as_it_is_wide(self):
@@ -536,7 +540,7 @@ class TestEnd:
 
 def test_a_piece_too_large_for_a_seat_is_split():
     bench = Bench()
-    bench.lane.again.append(Piece(0, [0, 1, 2]))
+    bench.lane.line.again.append(Piece(0, [0, 1, 2]))
     bench.figures.read = 3
     one, two = bench.seat(), bench.seat()
     bench.offer([])

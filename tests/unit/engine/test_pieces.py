@@ -69,15 +69,6 @@ def test_a_chunk_is_gone_when_all_of_it_is_accounted_for(post):
     assert post.in_hand == 2
 
 
-def test_a_seat_that_has_only_late_attempts_is_known(post):
-    assert not post.only_late
-    post.find(100).marks[:] = bytes([LATE, DONE, LATE])
-    assert not post.only_late
-    post.find(200).marks[:] = bytes([LATE, LATE])
-    assert post.only_late
-    assert not Post(FakeSeat(1)).only_late
-
-
 def test_a_seat_with_a_suspect_is_exclusive(post):
     assert not post.exclusive
     post.chunks[300] = Chunk.of(300, Piece(0, ["x"], crashes=1))

@@ -166,7 +166,7 @@ class ProcessSeat:
             case Kind.BATCH:
                 self._batch(frame)
             case Kind.OPENED:
-                self.opened = True
+                self.opened, self.cpu = True, frame.x
                 listener.seated(self)
             case Kind.CLOSED:
                 self.ended.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from contextvars import copy_context
 from typing import Any
 
@@ -64,7 +65,7 @@ async def _serve(worker: Any, task: int, what: Any, function: Any, resources: An
         handle()
 
     loop.add_reader(worker.sock.fileno(), readable)
-    worker.send(Kind.OPENED, task)
+    worker.send(Kind.OPENED, task, x=time.process_time())
     handle()  # what had come with the frame that opened the lane
     try:
         ended = await over

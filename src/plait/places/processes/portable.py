@@ -6,6 +6,7 @@ import pickle
 from typing import Any
 
 from plait.errors import CannotTravel
+from plait.failure import shown
 
 __all__ = ["by_value", "portable"]
 
@@ -63,7 +64,7 @@ def portable(error: BaseException) -> Any:
             continue
     kind = type(error).__qualname__
     return CannotTravel(
-        f"The exception {kind}", f"it cannot be pickled; it said: {error}", "Its traceback is kept as text."
+        f"The exception {kind}", f"it cannot be pickled; it was {shown(error)}", "Its traceback is kept as text."
     )
 
 

@@ -132,7 +132,7 @@ class _Worker:
             return
         self.lane = _lane(what, function, resources, self.board.slots, emit, broken)
         if self.lane is not None:
-            self.send(Kind.OPENED, frame.task)
+            self.send(Kind.OPENED, frame.task, x=time.process_time())
 
     def serve_loop(self, task: int, what: Opened, function: Any, resources: Any, emit: Any, broken: Any) -> None:
         """Serve this one lane on an event loop until it is closed, then go on as before."""
