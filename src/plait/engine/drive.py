@@ -25,13 +25,12 @@ from plait.engine.loops import LoopThread
 from plait.engine.mishaps import GuardedLane
 from plait.engine.outlet import Outlet
 from plait.engine.rules import Rules
-from plait.engine.source import Bridge, feed, feed_async, length, source_failed
+from plait.engine.source import Bridge, feed, feed_async, length
 from plait.engine.trial import Trial, Verdict
 from plait.errors import RunCancelled
 from plait.events import Hub, PlacementChosen, RunFinished, RunStarted
 from plait.placement import Placement
 from plait.places.crew import Work, places
-from plait.places.processes.travel import why_not
 from plait.policy.overdue import tick_for
 from plait.sync.ticker import ticker
 
@@ -124,62 +123,34 @@ class Drive:
             self.lane.broken(error, "")
 
     def _choose(self, source: Any) -> bool:
-        """Measure and choose; true when nothing is left to feed: the source has ended, or the consumer goes on inline."""
-        evidence, travel, ended = None, None, False
-        # With a timeout set, an item that never returns could not be ended here: nothing is run in this process then.
-        measured = not (self.is_async or self.rules.isolate or self.rules.patience is not None)
-        if measured:
-            lost = self.lane.end
-            read = self.figures
-            evidence, ended, travel = plan.measure(
-                self.function, source, self.rules, self.lane, why_not, lambda e: lost(source_failed(e, read.read))
-            )
-            if self.lane.over or self.lane.read_all:
-                self._chose(plan.with_defaults(Placement("here", "serial"), self.rules), ("the source raised",))
-                return not self._needs_seats()
-        ended = ended or (self.figures.total is not None and 0 < self.figures.total <= self.figures.read)
-        if ended:
-            reasons: tuple[str, ...] = ("all items were run while measuring",)
-            placement = plan.with_defaults(Placement("here", "serial"), self.rules)
-        else:
-            placement, reasons = plan.placed(self.function, self.rules, self.figures, self.is_async, evidence, travel)
-        if placement.place == "here" and placement.style == "serial" and not self.is_async and self.lane.settled:
-            self._chose(placement, reasons)
-            if ended:
-                self.lane.end()
-                return True
-            if self._consumed_inline:
-                self._inline = self._run_inline(source)
-                self.outlet.finish()
-                return True
-        if plan.is_for_trial(placement, self.rules, evidence):
-            placement = self._try(placement)
-        self._chose(placement, reasons)
-        self._open(placement)
-        if ended:
+        """Measure, choose and open; true when nothing is left to feed: the source has ended, or the run goes on inline."""
+        chosen = plan.choose_for(self.function, source, self.rules, self.lane, is_async=self.is_async)
+        self._chose(chosen.placement, chosen.reasons)
+        if chosen.inline and not chosen.ended and self._consumed_inline:
+            self._inline = self._run_inline(source)
+            self.outlet.finish()
+            return True
+        if chosen.on_trial:
+            self._try(chosen.placement)
+        if not (chosen.ended and self.lane.settled):
+            self._open(chosen.placement)
+        if chosen.ended and not self.lane.read_all:
             self.lane.end()
-        return ended
+        return chosen.ended
 
-    def _try(self, placement: Placement) -> Placement:
+    def _try(self, placement: Placement) -> None:
         """Begin with one item at a time in each worker, and let their CPU time say whether threads would help."""
-        wide = plan.wide(placement, self.rules)
-        self.lane.trial, self.lane.line.limit = Trial(), 1
+        why = "timeout= is set, and only a process can be killed"
 
         def found(verdict: Verdict) -> None:
             share = f"CPU share {verdict.share:.2f}"
             if verdict.waits:
-                self._chose(wide, ("timeout= is set, and only a process can be killed", f"{share}: items wait"))
+                self._chose(placement, (why, f"{share}: items wait"))
             else:
-                reasons = ("timeout= is set, and only a process can be killed", f"{share}: items compute")
-                self._chose(Placement("processes", "threads", wide.workers, 1), reasons)
+                narrow = Placement(placement.place, placement.style, placement.workers, 1)
+                self._chose(narrow, (why, f"{share}: items compute"))
 
-        self.lane.on_verdict = found
-        return wide
-
-    def _needs_seats(self) -> bool:
-        if not self.lane.over and not self.lane.settled:
-            self._open(plan.with_defaults(Placement("here", "threads", width=1), self.rules))
-        return False
+        self.lane.trial, self.lane.line.limit, self.lane.on_verdict = Trial(), 1, found
 
     def _chose(self, placement: Placement, reasons: tuple[str, ...]) -> None:
         self.figures.chose(placement, reasons)

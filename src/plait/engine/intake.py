@@ -11,6 +11,7 @@ from plait.engine.line import Line
 from plait.engine.outcome import Outcomes
 from plait.engine.outlet import Segment
 from plait.engine.pieces import DONE, LATE, Chunk, Piece, Post
+from plait.events import ItemFinished
 from plait.styles.batch import Batch, Raised
 
 __all__ = ["Intake"]
@@ -74,7 +75,15 @@ class Intake:
         else:
             segments.append((start, count, values))
         self.figures.finished += count
+        self.tell(chunk.piece, at, count)
         post.done(chunk, count)
+
+    def tell(self, piece: Piece, at: int, count: int) -> None:
+        """Let observers know of each item that has its result, if any of them asks."""
+        hub, events = self.outcomes.hub, self.outcomes.events
+        if hub.wanted and hub.wants(ItemFinished):
+            stage, first = self.outcomes.rules.name, piece.start + at
+            events += [ItemFinished(stage=stage, index=first + i, attempt=piece.attempt) for i in range(count)]
 
     def _handed_back(self, post: Post, first: int, count: int) -> None:
         chunk = post.find(first)

@@ -6,14 +6,14 @@ observers are told outside of it. Results may come from any thread, in any order
 
 from __future__ import annotations
 
-import functools
 import random
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec
+from typing import Any
 
 from plait.engine.figures import Figures
+from plait.engine.guarded import guarded
 from plait.engine.intake import Intake
 from plait.engine.line import Line
 from plait.engine.outcome import Outcomes
@@ -23,34 +23,19 @@ from plait.engine.rules import Rules
 from plait.engine.sender import HEAVY, Sender
 from plait.engine.trial import Trial, Verdict
 from plait.errors import CannotTravel
-from plait.events import ChunkFinished, Hub, ItemFinished
+from plait.events import ChunkFinished, Hub
 from plait.places.crew import Crew, Refused, Seat
 from plait.policy.chunks import Sizer
 from plait.styles.batch import Batch, Raised, raised
 from plait.sync.ticker import ticker
 
-__all__ = ["Lane", "guarded"]
-
-P = ParamSpec("P")
+__all__ = ["Lane"]
 
 #: Seconds after which a chunk's items not yet begun are handed back: items that turned slow must not queue behind
 #: each other while other seats have nothing to do.
 BUDGET = 0.05
 #: Seconds that items wait for company while seats are free, once items are known to be tiny.
 LINGER = 0.002
-
-
-def guarded(method: Callable[Concatenate[Lane, P], None]) -> Callable[Concatenate[Lane, P], None]:
-    """What escapes from a method that places call ends the run: their threads have nobody to raise to."""
-
-    @functools.wraps(method)
-    def call(self: Lane, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            method(self, *args, **kwargs)
-        except BaseException as error:
-            self.broken(error, "")
-
-    return call
 
 
 class Lane:
@@ -118,9 +103,17 @@ class Lane:
             if failed is None:
                 self.figures.finished += 1
                 segments.append((piece.start, 1, [value]))
+                self.intake.tell(piece, 0, 1)
             else:
                 self.intake.fail(Chunk.of(0, piece), 0, failed, segments)
+        if self.hub.wanted:
+            self.hub.emit(ChunkFinished(stage=self.rules.name, items=1, failed=int(failed is not None), seconds=0.0))
         self._settled(segments)
+
+    @property
+    def failed_source(self) -> bool:
+        """Whether the source raised."""
+        return self._source_error is not None
 
     @property
     def settled(self) -> bool:
@@ -240,28 +233,12 @@ class Lane:
                 self.line.limit = None if verdict.waits else 1
             if seat.can_kill and not post.condemned:
                 post.condemned = seat.worn()
-            spent = post if post.condemned and not post.chunks and not post.killed else None
-            if spent is not None:
-                del self.posts[seat]
-                figures.recycled += 1
         if verdict is not None:
             self.on_verdict(verdict)
         if self.hub.wanted:
-            self._tell(batch, segments)
+            failed, stage = len(batch.errors), self.rules.name
+            self.hub.emit(ChunkFinished(stage=stage, items=count, failed=failed, seconds=batch.seconds))
         self._settled(segments)
-        if spent is not None and self.crew is not None:
-            self.crew.retire(seat, spent.condemned)
-            self._wanted(1)
-
-    def _tell(self, batch: Batch, segments: list[Segment]) -> None:
-        stage = self.rules.name
-        self.hub.emit(
-            ChunkFinished(stage=stage, items=len(batch.values), failed=len(batch.errors), seconds=batch.seconds)
-        )
-        if self.hub.wants(ItemFinished):
-            for start, _, values in segments:
-                for at in range(len(values)):
-                    self.hub.emit(ItemFinished(stage=stage, index=start + at, attempt=1))
 
     def _later(self, delay: float, item: Piece) -> None:
         def now() -> None:
@@ -282,12 +259,20 @@ class Lane:
             self._hungry = True  # before looking, as in `dispatch`
             self._look()
             more = bool(self.line)
+            spent = [post for post in self.posts.values() if post.spent]
+            for post in spent:
+                del self.posts[post.seat]
+            self.figures.recycled += len(spent)
         for event in events:
             self.hub.emit(event)
         if over:
             self.outlet.finish(over[0])
         elif more and dispatch:
             self.dispatch()
+        for post in spent:
+            if self.crew is not None and not self.over:
+                self.crew.retire(post.seat, post.condemned)
+                self._wanted(1)
 
     def _check_over(self) -> tuple[BaseException | None] | None:
         if self.over:
@@ -318,12 +303,6 @@ class Lane:
             self.figures.end()
             self.line.clear()
         self.outlet.finish(error)
-
-    @property
-    def idle(self) -> bool:
-        """Whether no seat has anything in hand."""
-        with self.lock:
-            return not any(post.in_hand for post in self.posts.values())
 
 
 def _load(post: Post) -> float:

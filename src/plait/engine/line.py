@@ -52,6 +52,8 @@ class Line:
         """How many items a seat should get now."""
         if post.condemned or post.exclusive:
             return 0
+        if post.in_hand and self.again and self._reserved(post, posts):
+            return 0
         size, width, style = self.sizer.size, self.limit or post.seat.width, post.seat.style
         if style == "serial":
             depth = 2 if 0 < self.sizer.chunk_seconds < PREFETCH else 1
@@ -63,9 +65,14 @@ class Line:
         room = (width * size if style == "threads" else width) + spare - post.in_hand
         return room if room >= min(size, max(1, width // 8)) else 0
 
+    def _reserved(self, post: Post, posts: Collection[Post]) -> bool:
+        """Whether a seat must first become empty, for an item that has to be alone: else that would never get its turn."""
+        suspects = any(piece.alone for piece in self.again)
+        return suspects and post is min(posts, key=lambda other: (other.in_hand / other.seat.width, id(other)))
+
     def next(self, post: Post, room: int, posts: Collection[Post]) -> Piece | None:
         """The next items for a seat that has room for `room`."""
-        for at, piece in enumerate(self.again):
+        for at, piece in sorted(enumerate(self.again), key=lambda entry: not entry[1].alone):
             if piece.alone and post.in_hand:
                 continue
             if len(piece.items) > room:

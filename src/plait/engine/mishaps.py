@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
-from plait.engine.lane import Lane, guarded
+from plait.engine.guarded import guarded
+from plait.engine.lane import Lane
 from plait.engine.outlet import Segment
-from plait.engine.pieces import DONE, LATE, OPEN, Chunk, Post
+from plait.engine.pieces import DONE, LATE, OPEN, Chunk, Piece, Post
 from plait.errors import CannotTravel, ItemTimeout, StartFailed, WorkerLost
-from plait.events import WorkerCrashed
+from plait.events import WorkerCrashed, WorkerEnded
 from plait.places.crew import Seat
 from plait.policy.overdue import Overdue
 from plait.styles.batch import Raised, raised
@@ -42,17 +44,18 @@ class GuardedLane(Lane):
             if self.over:
                 return
             begun = {word - 1 for word in words if word}
+            killed = post is not None and post.killed
             if post is not None:
-                killed = post.killed or bool(post.condemned)
                 for chunk in sorted(post.chunks.values(), key=lambda c: c.seq, reverse=True):
-                    suspects += self._recover(post, chunk, set() if killed else begun, status, stack, segments)
-                if not killed:
-                    self.figures.crashes += 1
+                    suspects += self._recover(post, chunk, begun, status, stack, segments)
+                self.figures.crashes += not killed
             fatal = None if opened else self._dead_on_arrival(seat.pid, status, stack)
         if self._overdue is not None:
             self._overdue.forget(id(seat))
-        if self.hub.wanted:
+        if self.hub.wanted and not killed:
             self.hub.emit(WorkerCrashed(stage=self.rules.name, pid=seat.pid, status=status, suspects=tuple(suspects)))
+        elif self.hub.wanted and post is not None:
+            self.hub.emit(WorkerEnded(pid=seat.pid, reason=post.condemned or "killed"))
         if fatal is not None:
             self.broken(fatal, "")
             return
@@ -65,6 +68,8 @@ class GuardedLane(Lane):
     ) -> list[int]:
         """Put what is open of `chunk` back in line; returns the indexes of the suspects."""
         suspects = []
+        next_ = chunk is min(post.chunks.values(), key=lambda c: c.seq)
+        unread = next_ and not post.killed and not begun and chunk.left == len(chunk.marks)
         for at in range(len(chunk.marks) - 1, -1, -1):
             seq = chunk.seq + at
             if chunk.marks[at] == LATE and at in chunk.held:
@@ -72,13 +77,25 @@ class GuardedLane(Lane):
             elif chunk.marks[at] == OPEN and seq in post.timed_out:
                 chunk.marks[at] = DONE
                 self.intake.fail(chunk, at, post.timed_out[seq], segments)
-            elif chunk.marks[at] == OPEN and seq in begun:
+            elif chunk.marks[at] == OPEN and not post.killed and (seq in begun or (unread and chunk.piece.alone)):
                 chunk.marks[at] = DONE
                 suspects.append(chunk.piece.start + at)
                 self._crashed(chunk, at, post.seat.pid, status, stack, segments)
         for first, last in reversed(list(chunk.runs())):
-            self.line.again.appendleft(chunk.piece.part(first, last))
+            rest = chunk.piece.part(first, last)
+            self.line.again.extendleft(reversed(self._narrowed(rest) if unread else [rest]))
         return suspects
+
+    def _narrowed(self, piece: Piece) -> list[Piece]:
+        """A chunk that a worker may have died of reading: halves, until the item that does it is alone."""
+        piece.deaths += 1
+        count = len(piece.items)
+        if piece.deaths < 2:
+            return [piece]
+        if count == 1:
+            piece.crashes = 1
+            return [piece]
+        return [piece.part(0, count // 2), piece.part(count // 2, count)]
 
     def _crashed(self, chunk: Chunk, at: int, pid: int, status: str, stack: str, segments: list[Segment]) -> None:
         item = chunk.piece.part(at, at + 1)
@@ -130,28 +147,28 @@ class GuardedLane(Lane):
         self._settled(segments)
 
     @guarded
-    def scrambled(self, seat: Seat, seq: int, count: int, why: str) -> None:
+    def scrambled(self, seat: Seat, seqs: Sequence[int], why: str) -> None:
         """Results came that cannot be unpickled here: run their items one by one to find which."""
         segments: list[Segment] = []
         remedy = "Return plain data, or define its class in a module that this process can import."
-        error = CannotTravel("The result", f"it cannot be read here: {why}", remedy)
         with self.lock:
             post = self.posts.get(seat)
-            chunk = post.find(seq) if post is not None else None
             if post is None or self.over:
                 return
-            if chunk is not None and count:
-                at = seq - chunk.seq
-                chunk.marks[at : at + count] = bytes([DONE]) * count
-                if count == 1:
-                    self.intake.settle(chunk.piece.part(at, at + 1), raised(error, 0.0, below=0), segments)
+            for seq in seqs:
+                chunk = post.find(seq)
+                at = seq - chunk.seq if chunk is not None else 0
+                if chunk is None or chunk.marks[at] != OPEN:
+                    continue
+                chunk.marks[at] = DONE
+                item = chunk.piece.part(at, at + 1)
+                if len(seqs) == 1:
+                    error = CannotTravel("The result", f"it cannot be read here: {why}", remedy)
+                    self.intake.settle(item, raised(error, 0.0, below=0), segments)
                 else:
-                    self.line.again.extend(chunk.piece.part(i, i + 1) for i in range(at, at + count))
-                post.done(chunk, count)
-        if chunk is None or not count:
-            self.broken(error, "")
-        else:
-            self._settled(segments)
+                    self.line.again.append(item)
+                post.done(chunk, 1)
+        self._settled(segments)
 
     # --- attempts that take too long --------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from plait.engine.figures import Figures
 from plait.engine.outlet import Segment
 from plait.engine.pieces import Piece
 from plait.engine.rules import Rules
-from plait.errors import TooManyFailures
+from plait.errors import TooManyFailures, WorkerLost
 from plait.events import Event, Hub, ItemFailed, ItemRetried
 from plait.failure import Failure, shown
 from plait.policy.budget import exhausted
@@ -58,7 +58,7 @@ class Outcomes:
     def failure(self, item: Piece, failed: Raised) -> Segment | None:
         """Settle `item` as a failure; what stands for it among the results: nothing if it ends the run."""
         rules, figures = self.rules, self.figures
-        calls = item.attempt if not item.crashes else item.attempt - 1 + item.crashes
+        calls = item.attempt + item.crashes - isinstance(failed.error, WorkerLost)  # a crash is a call, not an attempt
         failure = Failure(item.items[0], item.start, rules.name, calls, failed.error, failed.traceback)
         figures.failures += 1
         figures.kept.append(failure)

@@ -22,6 +22,7 @@ class Piece:
         crashes: workers that died with it in hand; then it is a single item, run alone.
         since: when its first attempt began, where that is known (`time.monotonic()` seconds).
         by_value: pickle everything by value: the worker could not read it otherwise.
+        deaths: workers that died when this was next, but had not begun any of it: reading it may be what killed them.
     """
 
     start: int
@@ -30,6 +31,7 @@ class Piece:
     crashes: int = 0
     since: float | None = None
     by_value: bool = False
+    deaths: int = 0
 
     @property
     def alone(self) -> bool:
@@ -38,14 +40,15 @@ class Piece:
 
     def split(self, count: int) -> Piece:
         """The first `count` items; this piece keeps the rest."""
-        head = Piece(self.start, self.items[:count], self.attempt, self.crashes, self.since, self.by_value)
+        head = self.part(0, count)
         self.start += count
         del self.items[:count]
         return head
 
     def part(self, first: int, last: int) -> Piece:
         """Items `first` up to `last` of it, as a piece of their own."""
-        return Piece(self.start + first, self.items[first:last], self.attempt, self.crashes, self.since, self.by_value)
+        items = self.items[first:last]
+        return Piece(self.start + first, items, self.attempt, self.crashes, self.since, self.by_value, self.deaths)
 
 
 OPEN, DONE, LATE = 0, 1, 2
@@ -99,6 +102,11 @@ class Post:
             if chunk.seq <= seq < chunk.seq + len(chunk.marks):
                 return chunk
         return None
+
+    @property
+    def spent(self) -> bool:
+        """Whether it is to be replaced, and has nothing in hand any more."""
+        return bool(self.condemned) and not self.chunks and not self.killed
 
     @property
     def exclusive(self) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from plait import machine
 from plait.engine.figures import Figures
 from plait.engine.lane import Lane
 from plait.engine.rules import Rules
+from plait.engine.source import source_failed
 from plait.fit.choose import Situation, choose
 from plait.fit.evidence import Evidence
 from plait.fit.meaning import pin
@@ -20,7 +22,7 @@ from plait.styles.batch import raised
 from plait.styles.resources import open_sync
 from plait.styles.threads import inside
 
-__all__ = ["asked_for", "measure", "placed", "with_defaults"]
+__all__ = ["Chosen", "asked_for", "choose_for", "with_defaults"]
 
 #: Width of an event loop and of threads where nothing was measured.
 LOOP_WIDTH = 128
@@ -70,47 +72,79 @@ def situation_of(
     )
 
 
-def measure(
-    function: Callable[[Any], Any],
-    source: Iterator[Any],
-    rules: Rules,
-    lane: Lane,
-    can_travel: Callable[[Any], str | None],
-    failed: Callable[[BaseException], None],
-) -> tuple[Evidence | None, bool, str | None]:
-    """Run the first items here, each once, and give their outcomes to the lane.
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What measuring led to.
 
-    Returns the evidence, whether the source has ended, and why items cannot travel.
+    Parameters:
+        ended: the source has no more items.
+        inline: the consumer may run the rest itself.
+        on_trial: workers are to find out whether items wait.
     """
+
+    placement: Placement
+    reasons: tuple[str, ...]
+    ended: bool = False
+    inline: bool = False
+    on_trial: bool = False
+
+
+def choose_for(function: Any, source: Iterator[Any], rules: Rules, lane: Lane, *, is_async: bool) -> Chosen:
+    """Run the first items of `source` here, each once, and choose by what was measured.
+
+    With a timeout set, an item that never returns could not be ended here: nothing is run in this process then.
+    """
+    figures = lane.figures
+    evidence, travel, ended = None, None, False
+    if not (is_async or rules.isolate or rules.patience is not None):
+        evidence, ended, travel = _measure(function, source, rules, lane)
+    if ended or (figures.total is not None and 0 < figures.total <= figures.read):
+        why = "the source raised" if lane.over or lane.failed_source else "all items were run while measuring"
+        left = Placement("here", "serial") if lane.settled else Placement("here", "threads", width=1)
+        return Chosen(with_defaults(left, rules), (why,), ended=True)
+    placement, reasons = _placed(function, rules, figures, is_async, evidence, travel)
+    if _is_for_trial(placement, rules, evidence):
+        wide = Placement("processes", "threads", placement.workers, rules.width or WAITING)
+        return Chosen(wide, reasons, on_trial=True)
+    serial = placement.place == "here" and placement.style == "serial" and not is_async
+    return Chosen(placement, reasons, inline=serial and lane.settled)
+
+
+def _measure(
+    function: Callable[[Any], Any], source: Iterator[Any], rules: Rules, lane: Lane
+) -> tuple[Evidence | None, bool, str | None]:
+    """The evidence, whether the source has ended, and why items cannot travel."""
     call, close = open_sync(function, rules.resources)
     travel: str | None = None
-    ran = 0
+    ran, ended = 0, False
     try:
         with Probe() as probe:
             while lane.outlet.wait_for_room(lane.figures.read):
                 try:
                     item = next(source)
                 except StopIteration:
-                    return (probe.evidence() if ran else None), True, travel
+                    ended = True
+                    break
                 except BaseException as error:
-                    failed(error)
-                    return None, True, travel
+                    lane.end(source_failed(error, lane.figures.read))
+                    ended = True
+                    break
                 try:
                     value, problem = probe.call(call, item), None
                 except BaseException as error:
                     value, problem = None, raised(error, 0.0)
                 ran += 1
                 if ran <= 2 and travel is None:
-                    travel = can_travel((item, value))
+                    travel = why_not((item, value))
                 lane.probed(item, value, problem)
                 if probe.enough():
                     break
-            return (probe.evidence() if ran else None), False, travel
+            return (probe.evidence() if ran else None), ended or lane.over, travel
     finally:
         close()
 
 
-def placed(
+def _placed(
     function: Any, rules: Rules, figures: Figures, is_async: bool, evidence: Evidence | None, travel: str | None
 ) -> tuple[Placement, tuple[str, ...]]:
     """What the evidence leads to, every number filled in, and why."""
@@ -128,12 +162,7 @@ def placed(
         return with_defaults(choice.placement, rules), choice.reasons
 
 
-def is_for_trial(placement: Placement, rules: Rules, evidence: Evidence | None) -> bool:
+def _is_for_trial(placement: Placement, rules: Rules, evidence: Evidence | None) -> bool:
     """Whether workers are to find out if items wait: nothing could be measured here, and threads are allowed there."""
     allowed = not isinstance(rules.model, tuple) or "processes+threads" in rules.model
     return evidence is None and rules.patience is not None and allowed and placement.model == "processes"
-
-
-def wide(placement: Placement, rules: Rules) -> Placement:
-    """Worker processes with as many threads as waiting items are worth."""
-    return Placement("processes", "threads", placement.workers, rules.width or WAITING)

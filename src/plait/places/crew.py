@@ -91,8 +91,8 @@ class Listener(Protocol):
     def unreadable(self, seat: Seat, seq: int, why: str) -> None:
         """The worker could not read the chunk that begins with `seq`."""
 
-    def scrambled(self, seat: Seat, seq: int, count: int, why: str) -> None:
-        """The results of `count` items from `seq` came, but cannot be read here."""
+    def scrambled(self, seat: Seat, seqs: Sequence[int], why: str) -> None:
+        """The results of these items came, but cannot be read here."""
 
     def lost(self, seat: Seat, words: list[int], status: str, stack: str, opened: bool) -> None:
         """The worker is dead; `words` are what its slots had in hand."""

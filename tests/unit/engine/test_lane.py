@@ -425,7 +425,7 @@ class TestWorn:
     def test_it_is_replaced_also_when_its_last_results_could_not_be_read(self):
         bench, seat = self.with_two_chunks()
         sent = seat.sent[2]
-        bench.lane.scrambled(seat, sent.first, len(sent.items), "no such module")
+        bench.lane.scrambled(seat, list(sent.seqs), "no such module")
         assert bench.retired == [(seat, "recycled")]
         assert bench.wanted == [1]
 

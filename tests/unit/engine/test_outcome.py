@@ -6,7 +6,7 @@ from plait.engine.figures import KEPT, Figures
 from plait.engine.outcome import Outcomes, noted
 from plait.engine.pieces import Piece
 from plait.engine.rules import Rules
-from plait.errors import TooManyFailures
+from plait.errors import TooManyFailures, WorkerLost
 from plait.events import Hub, ItemFailed, ItemRetried
 from plait.failure import Failure
 from plait.policy.retry import Retry
@@ -89,10 +89,11 @@ class TestFailure:
         one.failure(Piece(3, ["y"]), failing(ValueError("second")))
         assert str(one.fatal(ended=False)) == "first"
 
-    def test_each_crash_was_a_call(self):
+    @pytest.mark.parametrize(("error", "calls"), [(WorkerLost(7, "died", 3), 4), (ValueError("after them"), 5)], ids=repr)
+    def test_each_crash_was_a_call(self, error, calls):
         one = outcomes(on_error="skip")
-        one.failure(Piece(7, ["x"], attempt=2, crashes=3), failing())
-        assert one.figures.kept[0].attempts == 4
+        one.failure(Piece(7, ["x"], attempt=2, crashes=3), failing(error))
+        assert one.figures.kept[0].attempts == calls
 
     def test_of_a_million_failures_the_last_are_kept(self):
         one = outcomes(on_error="skip")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import itertools
 import pickle
 import threading
@@ -185,7 +186,8 @@ class ProcessSeat:
         try:
             batch = Batch(*loads(frame))
         except BaseException as error:
-            self.crew.listener.scrambled(self, frame.a, frame.b, f"{type(error).__name__}: {error}")
+            seqs = range(frame.a, frame.a + frame.b) if frame.b else array.array("Q", bytes(frame.buffers[-1]))
+            self.crew.listener.scrambled(self, seqs, f"{type(error).__name__}: {error}")
             return
         self.crew.listener.arrived(self, batch, frame.weight, max(0.0, spent))
 

@@ -16,6 +16,7 @@ class Setting(NamedTuple):
 
     cwd: str
     path: list[str]
+    argv: list[str]
     environ: dict[str, str]
     levels: dict[str, int]
     blas: int
@@ -46,7 +47,9 @@ def setting(blas: int) -> Setting:
         cwd = os.getcwd()
     except OSError:
         cwd = "/"
-    return Setting(cwd, [os.path.abspath(p) if p == "" else p for p in sys.path], dict(os.environ), levels, blas)
+    return Setting(
+        cwd, [os.path.abspath(p) if p == "" else p for p in sys.path], list(sys.argv), dict(os.environ), levels, blas
+    )
 
 
 def apply_setting(new: Setting) -> None:
@@ -54,6 +57,7 @@ def apply_setting(new: Setting) -> None:
     if sys.path != new.path:
         sys.path[:] = new.path
         importlib.invalidate_caches()
+    sys.argv[:] = new.argv
     with contextlib.suppress(OSError):
         os.chdir(new.cwd)
     wanted = {**dict.fromkeys(BLAS, str(new.blas)), **new.environ}

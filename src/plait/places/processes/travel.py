@@ -45,9 +45,9 @@ def ship(thing: Any, what: str) -> Shipped:
     import cloudpickle  # slow to import, and functions of modules do without
 
     module = sys.modules.get(getattr(thing, "__module__", None) or "")
-    by_value = module is not None and not _found_again(module) and module.__name__ != "__main__"
-    if by_value:
-        cloudpickle.register_pickleby_value(module)
+    whole = module is not None and not _found_again(module) and module.__name__ != "__main__"
+    if whole:
+        cloudpickle.register_pickle_by_value(module)
     try:
         blob = cloudpickle.dumps(thing, 5)
         definitions = tuple(_definitions(cloudpickle))
@@ -56,8 +56,8 @@ def ship(thing: Any, what: str) -> Shipped:
         remedy = "Open it inside the function or pass it as resources={...}, or choose model='threads'."
         raise CannotTravel(what, f"{culprit}{error}", remedy) from error
     finally:
-        if by_value:
-            cloudpickle.unregister_pickleby_value(module)
+        if whole:
+            cloudpickle.unregister_pickle_by_value(module)
     if len(blob) > HUGE:
         raise CannotTravel(
             what,

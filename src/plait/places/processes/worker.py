@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import faulthandler
 import os
@@ -158,7 +159,9 @@ class _Worker:
             body, buffers = dumps(tuple(batch))
         except Exception:
             body, buffers = travel.dumps_each(batch)
-        count = len(batch.values) if batch.seqs is None else 0
+        count = len(batch.values)
+        if batch.seqs is not None:  # told apart from the results as well, in case those cannot be read
+            count, buffers = 0, [*buffers, memoryview(array.array("Q", batch.seqs)).cast("B")]
         self.send(Kind.BATCH, task, batch.first, count, time.process_time(), body, buffers)
 
     def broken(self, task: int, error: BaseException) -> None:

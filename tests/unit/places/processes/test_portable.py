@@ -120,9 +120,7 @@ def same(got, sent):
         undecodable(),
         subprocess.CalledProcessError(3, ["ls"], b"out"),
         subprocess.TimeoutExpired(["ls"], 3.0),
-        urllib.error.HTTPError("http://x", 404, "Not Found", None, None),
         ItemTimeout(3.0, "deadline", "fate"),
-        OptionError("x", 5, "it takes y"),
         WorkerLost(7, "killed by SIGKILL", 3, "stack", "hint"),
         CannotTravel("It", "why", "remedy"),
         Missing("/x"),
@@ -141,6 +139,18 @@ def test_what_the_system_says_of_a_file_arrives():
 
 def test_slots_arrive():
     assert through(Slotted(5)).code == 5
+
+
+def test_one_that_holds_a_file_arrives():
+    got = through(urllib.error.HTTPError("http://x", 404, "Not Found", None, None))
+    assert type(got) is urllib.error.HTTPError
+    assert (got.code, str(got)) == (404, "HTTP Error 404: Not Found")
+
+
+def test_an_option_error_tells_its_value_in_words():
+    got = through(OptionError("x", threading.Lock(), "it takes y"))
+    assert type(got) is OptionError
+    assert "lock" in got.value
 
 
 def test_notes_arrive():
