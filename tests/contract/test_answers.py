@@ -109,7 +109,19 @@ def test_a_generator_is_read_to_its_end_once(case):
 
 @cases()
 def test_items_of_every_plain_kind_come_back_the_same(case):
-    items = [None, True, 3, 2.5, "text", b"bytes", bytearray(b"x" * 100_000), ("a", 1), [1, [2]], {"k": {1, 2}}, b"y" * 300_000]
+    items = [
+        None,
+        True,
+        3,
+        2.5,
+        "text",
+        b"bytes",
+        bytearray(b"x" * 100_000),
+        ("a", 1),
+        [1, [2]],
+        {"k": {1, 2}},
+        b"y" * 300_000,
+    ]
     assert list(case.map(lambda x: x, items)) == items
 
 
@@ -159,3 +171,19 @@ def test_a_starmap_unpacks_its_items(case):
     fn = add_async if case.is_async else add
     run = plait.starmap(fn, [(1, 2), (3, 4, 5), [6, 7]], model=case.model, workers=2)
     assert list(run) == [3, 12, 13]
+
+
+@cases(lambda case: not case.is_async and case.model not in ("serial", "auto"))
+def test_results_come_while_a_later_item_is_still_running(case):
+    """What is finished does not wait for a slow item that happens to travel with it."""
+
+    def one_is_slow(x):
+        time.sleep(1.0 if x == 100 else 0)
+        return x
+
+    began = time.monotonic()
+    with case.map(one_is_slow, range(300)) as run:
+        for x in run:
+            if x == 99:
+                break
+        assert time.monotonic() - began < 0.9

@@ -36,13 +36,14 @@ def test_contextvars_reach_items_of_an_async_caller(case):
     assert asyncio.run(both()) == [{"first"}, {"second"}]
 
 
+def sets(x):
+    before = var.get()
+    var.set(f"item {x}")
+    return before
+
+
 @cases(lambda case: case.model != "serial" or case.is_async)
 def test_contextvars_do_not_leak_from_item_to_item(case):
-    def sets(x):
-        before = var.get()
-        var.set(f"item {x}")
-        return before
-
     assert set(case.map(sets, range(200))) == {"nobody"}
     assert var.get() == "nobody"
 
@@ -147,7 +148,9 @@ def test_a_module_that_became_importable_later(case, tmp_path, monkeypatch):
 def test_linear_algebra_in_workers_has_its_share_of_the_cores(monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    shares = set(plait.map(lambda x: os.environ.get("OMP_NUM_THREADS"), range(10), model="processes", workers=os.cpu_count()))
+    shares = set(
+        plait.map(lambda x: os.environ.get("OMP_NUM_THREADS"), range(10), model="processes", workers=os.cpu_count())
+    )
     assert shares == {"1"}
 
 

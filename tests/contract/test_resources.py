@@ -90,7 +90,15 @@ def test_a_resource_is_made_once_a_worker_and_closed_at_the_end(case, calls, kin
     assert len({who for _, who in results}) <= len(opened)
     assert all(counts[word] == 1 for word in opened) or case.model == "auto"
     assert counts["closed"] == sum(counts[word] for word in opened)
-    most = {"serial": 1, "async": 1, "threads": 4, "processes": 2, "processes+async": 2, "processes+threads": 8, "auto": 9}
+    most = {
+        "serial": 1,
+        "async": 1,
+        "threads": 4,
+        "processes": 2,
+        "processes+async": 2,
+        "processes+threads": 8,
+        "auto": 9,
+    }
     assert len(opened) <= most[case.model]
 
 
@@ -173,7 +181,9 @@ def test_several_resources_by_name(case):
     def adds(x, one, two):
         return x + one + two
 
-    assert list(case.map(adds, range(5), resources={"one": lambda: 10, "two": lambda: 100})) == [110 + x for x in range(5)]
+    assert list(case.map(adds, range(5), resources={"one": lambda: 10, "two": lambda: 100})) == [
+        110 + x for x in range(5)
+    ]
 
 
 def test_starmap_passes_resources_too():

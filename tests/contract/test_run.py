@@ -99,6 +99,16 @@ def test_cancel_from_another_thread_ends_the_run(case):
 
 
 @cases()
+def test_cancel_ends_a_run_of_tiny_items(case):
+    run = case.map(double, itertools.count())
+    threading.Timer(0.3, run.cancel).start()
+    began = time.monotonic()
+    with pytest.raises(RunCancelled):
+        run.wait()
+    assert time.monotonic() - began < 4
+
+
+@cases()
 def test_cancel_wakes_a_consumer_that_waits(case):
     """The only item takes long; in this thread and in serial models, cancelling takes effect after it."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+import time
 
 import pytest
 
@@ -115,7 +116,9 @@ def test_a_placement_is_a_model(placement):
     assert placement.width in (None, chosen.width)
 
 
-@pytest.mark.parametrize("placement", [Placement("here", "loop", width=2), Placement("processes", "loop", 1, 5)], ids=repr)
+@pytest.mark.parametrize(
+    "placement", [Placement("here", "loop", width=2), Placement("processes", "loop", 1, 5)], ids=repr
+)
 def test_a_placement_with_a_loop(placement):
     run = later.map(range(50), model=placement)
     assert list(run) == list(range(1, 51))
@@ -148,11 +151,7 @@ def test_a_model_of_a_third_party(third_party):
 @cases(lambda case: case.style not in ("serial", "") and case.model not in ("auto", "serial"))
 def test_width_is_how_many_run_at_once(case, calls):
     """At most so many in each worker, and as many as that."""
-    import threading
-    import time
-
     state = {"now": 0, "most": 0}
-    lock = threading.Lock() if not case.in_processes else None
 
     async def counts_async(x):
         state["now"] += 1
@@ -168,7 +167,6 @@ def test_width_is_how_many_run_at_once(case, calls):
         state["now"] -= 1
         return state["most"]
 
-    del lock
     fn = counts_async if case.is_async else counts
     run = plait.map(fn, range(40), model=case.model, workers=1, width=3)
     assert max(run) == 3

@@ -158,7 +158,9 @@ def test_fifty_kills_at_random_moments(pool, calls, workers, meanwhile, model):
     received = {}
     round_ = 0
     while killed < 50:
-        for index, result in enumerate(mapped(work, range(round_ * 1000, (round_ + 1) * 1000), model, on_error="return")):
+        for index, result in enumerate(
+            mapped(work, range(round_ * 1000, (round_ + 1) * 1000), model, on_error="return")
+        ):
             received.setdefault(round_ * 1000 + index, (result, time.monotonic()))
         round_ += 1
         if round_ == 1:

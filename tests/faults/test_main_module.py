@@ -121,7 +121,9 @@ def test_everything_works_without(tmp_path, without):
     """What only Linux brings, taken away one by one."""
     command, _ = ways(tmp_path)["file"]
     environment = {**os.environ, "PLAIT_WITHOUT": without}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=tmp_path, env=environment, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=30, cwd=tmp_path, env=environment, check=False
+    )
     assert (done.stdout, done.stderr) == ("all right\n", "")
 
 

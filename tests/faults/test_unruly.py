@@ -147,7 +147,9 @@ def test_what_a_worker_started_ends_with_it(pool, model, calls, until):
     pool.close()
     pids = [int(pid) for pid in calls.counts()]
     assert len(pids) >= 5
-    until(lambda: not [p for p in pids if psutil.pid_exists(p) and psutil.Process(p).status() != "zombie"], 3, "their end")
+    until(
+        lambda: not [p for p in pids if psutil.pid_exists(p) and psutil.Process(p).status() != "zombie"], 3, "their end"
+    )
 
 
 @in_processes

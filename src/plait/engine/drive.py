@@ -123,7 +123,7 @@ class Drive:
             self.lane.broken(error, "")
 
     def _choose(self, source: Any) -> bool:
-        """Measure, choose and open; true when nothing is left to feed: the source has ended, or the run goes on inline."""
+        """Measure, choose and open; true when nothing is left to feed: the source ended, or the run goes on inline."""
         chosen = plan.choose_for(self.function, source, self.rules, self.lane, is_async=self.is_async)
         self._chose(chosen.placement, chosen.reasons)
         if chosen.inline and not chosen.ended and self._consumed_inline:

@@ -83,10 +83,14 @@ async def _in_thread(call: Callable[[], Any]) -> Any:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()
 
+    def finish(outcome: Any) -> None:
+        if not done.done():
+            done.set_result(outcome)
+
     def run() -> None:
         outcome = call()
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(lambda: done.done() or done.set_result(outcome))
+            loop.call_soon_threadsafe(finish, outcome)
 
     threading.Thread(target=run, name="plait-close", daemon=True).start()
     return await done

@@ -1,4 +1,4 @@
-"""`here x serial`: the function is called in the consumer's own thread, one item at a time, as the builtin `map` does."""
+"""`here x serial`: the function is called in the consumer's own thread, one item at a time, as `map` does."""
 
 from __future__ import annotations
 

@@ -99,15 +99,15 @@ class Intake:
         item = chunk.piece.part(at, at + 1)
         delay = None if final else self.outcomes.again(item, failed, time.monotonic())
         if delay is None:
-            self.settle(item, failed, segments)
+            self.settle(item, failed, segments, called=not final)
         elif chunk.marks[at] == LATE:
             chunk.held[at] = (delay, item)
         else:
             self.later(delay, item)
 
-    def settle(self, item: Piece, failed: Raised, segments: list[Segment]) -> None:
-        """The item is a failure."""
-        segment = self.outcomes.failure(item, failed)
+    def settle(self, item: Piece, failed: Raised, segments: list[Segment], *, called: bool = True) -> None:
+        """The item is a failure; not `called`: its last attempt never reached the function."""
+        segment = self.outcomes.failure(item, failed, called=called)
         if segment is not None:
             segments.append(segment)
 

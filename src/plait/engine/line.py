@@ -66,7 +66,7 @@ class Line:
         return room if room >= min(size, max(1, width // 8)) else 0
 
     def _reserved(self, post: Post, posts: Collection[Post]) -> bool:
-        """Whether a seat must first become empty, for an item that has to be alone: else that would never get its turn."""
+        """Whether a seat must first become empty for an item that has to be alone, which else never got its turn."""
         suspects = any(piece.alone for piece in self.again)
         return suspects and post is min(posts, key=lambda other: (other.in_hand / other.seat.width, id(other)))
 

@@ -109,7 +109,7 @@ class GuardedLane(Lane):
         self.intake.settle(item, raised(WorkerLost(pid, status, item.crashes, stack, hint), 0.0, below=0), segments)
 
     def _dead_on_arrival(self, pid: int, status: str, stack: str) -> BaseException | None:
-        """A worker died before it could begin: one too many of these in a row ends the run instead of trying for ever."""
+        """A worker died before it could begin: too many of these in a row end the run instead of trying for ever."""
         now = time.monotonic()
         self._stillborn = self._stillborn + 1 if self.figures.finished == self._alive_at else 1
         self._alive_at = self.figures.finished
@@ -143,7 +143,7 @@ class GuardedLane(Lane):
                 what = f"The item (of type {type(piece.items[0]).__name__!r})"
                 remedy = "Define its class in a module that workers can import, or choose model='threads'."
                 error = CannotTravel(what, f"the worker could not read it: {why}", remedy)
-                self.intake.settle(piece, raised(error, 0.0, below=0), segments)
+                self.intake.settle(piece, raised(error, 0.0, below=0), segments, called=False)
         self._settled(segments)
 
     @guarded
@@ -187,9 +187,8 @@ class GuardedLane(Lane):
                 if post.seat.style == "loop" and not post.seat.can_kill:
                     continue  # its own sweep cancels coroutines
                 words = post.seat.words()
-                for word in self._overdue.sample(id(post.seat), words, now):
-                    if self._late(post, word - 1, patience, now, segments):
-                        kills.append(post.seat)
+                late = self._overdue.sample(id(post.seat), words, now)
+                kills += [post.seat for word in late if self._late(post, word - 1, patience, now, segments)]
                 if post.condemned == "timeout" and not post.killed and self._only_late(post, words):
                     post.killed = True
                     kills.append(post.seat)
@@ -205,7 +204,7 @@ class GuardedLane(Lane):
             return False
         if post.seat.style == "loop":
             # The worker cancels its coroutines itself; one that blocks the loop it cannot, and we end it later.
-            if self._overdue is not None and not self._long_overdue(post, seq, now, patience):
+            if not self._long_overdue(post, seq, now, patience):
                 return False
         self.figures.timeouts += 1
         alone = post.seat.can_kill and (post.in_hand <= 1 or post.seat.style != "threads")

@@ -48,23 +48,22 @@ class Outcomes:
             return None
         self.figures.retries += 1
         if self.hub.wanted:
-            stage, error = self.rules.name, _one_line(failed.error)
-            self.events.append(
-                ItemRetried(stage=stage, index=item.start, attempt=item.attempt, delay=wait, error=error)
-            )
+            stage, said = self.rules.name, _one_line(failed.error)
+            self.events.append(ItemRetried(stage=stage, index=item.start, attempt=item.attempt, delay=wait, error=said))
         item.attempt += 1
         return wait
 
-    def failure(self, item: Piece, failed: Raised) -> Segment | None:
+    def failure(self, item: Piece, failed: Raised, *, called: bool = True) -> Segment | None:
         """Settle `item` as a failure; what stands for it among the results: nothing if it ends the run."""
         rules, figures = self.rules, self.figures
-        calls = item.attempt + item.crashes - isinstance(failed.error, WorkerLost)  # a crash is a call, not an attempt
+        # A crash is a call, but not an attempt; what cannot travel is an attempt that was never a call.
+        calls = item.attempt + item.crashes - (isinstance(failed.error, WorkerLost) or not called)
         failure = Failure(item.items[0], item.start, rules.name, calls, failed.error, failed.traceback)
         figures.failures += 1
         figures.kept.append(failure)
         if self.hub.wanted:
-            error = _one_line(failed.error)
-            self.events.append(ItemFailed(stage=rules.name, index=item.start, attempts=calls, error=error))
+            said = _one_line(failed.error)
+            self.events.append(ItemFailed(stage=rules.name, index=item.start, attempts=calls, error=said))
         if rules.on_error == "raise":
             self.error = self.error or noted(failure)
             return None  # a gap: nothing behind it is delivered in its place
@@ -84,7 +83,8 @@ class Outcomes:
 def noted(failure: Failure) -> BaseException:
     """The failure's exception, with notes that name stage, item and attempt, and where it was raised."""
     error = failure.exception
-    note = f"Raised in stage {failure.stage!r} for item {failure.index}: {shown(failure.item)}, attempt {failure.attempts}."
+    item = f"item {failure.index}: {shown(failure.item)}"
+    note = f"Raised in stage {failure.stage!r} for {item}, attempt {failure.attempts}."
     if not any(note == known for known in getattr(error, "__notes__", ())):
         error.add_note(note)
         if error.__traceback__ is None and failure.traceback:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["Outlet", "Segment"]
 
@@ -27,7 +27,7 @@ class Outlet:
 
     def __init__(self, ordered: bool, buffer: int) -> None:
         self.ordered, self.buffer = ordered, buffer
-        # Plain locks, not a Condition: Ctrl-C between a Condition's own Python lines would leave its lock taken for ever.
+        # A plain lock, not a Condition: Ctrl-C between a Condition's own Python lines would leave it taken for ever.
         self._lock = threading.Lock()
         self._ready: deque[Segment] = deque()
         self._held: dict[int, Segment] = {}
@@ -51,11 +51,11 @@ class Outlet:
                     if segment[0] != self._next:
                         self._held[segment[0]] = segment
                         continue
-                    self._ready.append(segment)
-                    self._next += segment[1]
-                    while (segment := self._held.pop(self._next, None)) is not None:  # type: ignore[assignment]
-                        self._ready.append(segment)
-                        self._next += segment[1]
+                    following: Segment | None = segment
+                    while following is not None:
+                        self._ready.append(following)
+                        self._next += following[1]
+                        following = self._held.pop(self._next, None)
             if self._ready:
                 self._tell()
 
@@ -91,7 +91,7 @@ class Outlet:
             with self._lock:
                 results = self._take()
                 if results is not _NOTHING:
-                    return results  # type: ignore[no-any-return]
+                    return cast("list[Any] | None", results)
                 gate = _gate(self._consumers)
             gate.acquire()
 

@@ -35,7 +35,7 @@ class Trial:
         self._items, self._busy, self._cpu = 0, 0.0, 0.0
 
     def add(self, items: int, busy: float, cpu: float) -> Verdict | None:
-        """`items` more items took `busy` seconds in the function and `cpu` seconds of CPU; a verdict when it is time."""
+        """`items` more took `busy` seconds in the function and `cpu` seconds of CPU; a verdict when it is time."""
         self._items, self._busy, self._cpu = self._items + items, self._busy + busy, self._cpu + cpu
         if (self._busy >= SECONDS and self._items >= ITEMS) or self._items >= MANY:
             return Verdict(min(1.0, self._cpu / max(self._busy, 1e-9)))

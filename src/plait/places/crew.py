@@ -50,13 +50,16 @@ class Seat(Protocol):
         style: `"serial"`, `"threads"` or `"loop"`.
         width: items in progress at once.
         can_kill: whether an attempt can be ended by ending the seat.
-        pid: the process that it is.
     """
 
     style: str
     width: int
     can_kill: bool
-    pid: int
+
+    @property
+    def pid(self) -> int:
+        """The process that it is."""
+        ...
 
     def send(self, first: int, items: Sequence[Any], grain: int, budget: float, *, by_value: bool) -> int:
         """Hand over items, numbered from `first`; returns the bytes that travelled.

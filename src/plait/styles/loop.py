@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from contextvars import Context, copy_context
+from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
@@ -104,7 +105,7 @@ class LoopRunner:
         self._slots[slot] = task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A slot ends by itself or because it is cancelled; anything else is a fault of ours, and must not hang the run."""
+        """A slot ends by itself or is cancelled; anything else is a fault of ours, and must not hang the run."""
         error = None if task.cancelled() else task.exception()
         if error is not None and not self._closed:
             self._broken(error)
@@ -194,7 +195,7 @@ class LoopRunner:
         seqs = [seq for seq, _, _ in done]
         values = [value for _, value, _ in done]
         errors = [(at, failed) for at, (_, _, failed) in enumerate(done) if failed is not None]
-        straight = seqs[-1] - seqs[0] == len(seqs) - 1 and all(a < b for a, b in zip(seqs, seqs[1:], strict=False))
+        straight = seqs[-1] - seqs[0] == len(seqs) - 1 and all(a < b for a, b in pairwise(seqs))
         self._emit(Batch(seqs[0], values, errors, None if straight else seqs, seconds, None))
 
     def _sweep(self) -> None:

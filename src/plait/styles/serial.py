@@ -102,6 +102,7 @@ def run_items(
                 run.flush(back)
                 if back:
                     return
+                run.since = run.last = clock()  # the time that sending took is not the function's
     finally:
         if shared is not None:
             shared.discard(run)

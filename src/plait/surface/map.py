@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from plait.engine.drive import Drive
+from plait.errors import OptionError
 from plait.events import Hub
 from plait.failure import Failure
 from plait.placement import Placement
@@ -163,6 +164,10 @@ def _run(fn: Any, call: Any, items: Any, options: dict[str, Any]) -> Run[Any]:
         raise TypeError(f"plait.map takes an iterable of items; got {type(items).__name__!r}.")
     options = {**getattr(fn, "__plait_options__", {}), **options}
     progress, name = options.pop("progress", None), options.pop("name", None)
+    if progress not in (None, True, False):
+        raise OptionError("progress", progress, "it takes True, False or None (in notebooks only)")
+    if name is not None and not isinstance(name, str):
+        raise OptionError("name", name, "it takes a string")
     function_is_async = is_async(call)
     rules = rules_from(name or _name(fn), options, is_async=function_is_async)
     hub = Hub()

@@ -10,6 +10,7 @@ from plait.engine.rules import Rules
 from plait.errors import OptionError, UnknownOption
 from plait.machine import parse_bytes
 from plait.placement import Placement, models
+from plait.places.crew import places
 from plait.policy.retry import Retry
 
 __all__ = ["KNOWN", "rules_from"]
@@ -22,6 +23,8 @@ def _model(value: Any) -> Any:
     if not names:
         raise OptionError("model", value, 'it takes a model\'s name, a Placement, a tuple of names, or "auto"')
     for name in names:
+        if name == "auto":
+            raise OptionError("model", value, '"auto" stands alone; a tuple names the models that it may choose among')
         if not isinstance(name, str):
             raise OptionError("model", value, 'it takes a model\'s name, a Placement, a tuple of names, or "auto"')
         try:
@@ -121,7 +124,7 @@ CHECKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "buffer": ("buffer", _count("buffer")),
     "memory": ("memory", _memory),
 }
-KNOWN = (*CHECKS, "progress", "name", "failures_to")
+KNOWN = (*CHECKS, "progress", "name")
 
 
 def rules_from(name: str, options: Mapping[str, Any], *, is_async: bool) -> Rules:
@@ -147,13 +150,15 @@ def _agree(rules: Rules, is_async: bool) -> None:
     if rules.max_failures is not None and rules.on_error == "raise":
         wants = 'it goes with on_error="skip" or "return"; with "raise" the first failure ends the run'
         raise OptionError("max_failures", rules.max_failures, wants)
-    if rules.model == "auto" or isinstance(rules.model, tuple):
+    if rules.model == "auto":
         return
-    placement = rules.model if isinstance(rules.model, Placement) else models.get(rules.model)()
-    if is_async and placement.style != "loop" and placement.model != "serial":
-        fits = "processes+async" if placement.place == "processes" else "async"
+    names = rules.model if isinstance(rules.model, tuple) else (rules.model,)
+    possible = [name if isinstance(name, Placement) else models.get(name)() for name in names]
+    for placement in possible:
+        if placement.place not in places.names():
+            raise UnknownOption("place", placement.place, places.names())
+    if is_async and not any(at.style == "loop" or at.model == "serial" for at in possible):
+        fits = "processes+async" if possible[0].place == "processes" else "async"
         raise OptionError("model", rules.model, f'an async function needs an event loop: use model="{fits}"')
-    if rules.isolate and placement.place == "here":
-        raise OptionError(
-            "isolate", True, f"model={placement.model!r} runs in this process; use a model with processes"
-        )
+    if rules.isolate and all(at.place == "here" for at in possible):
+        raise OptionError("isolate", True, f"model={rules.model!r} runs in this process; use a model with processes")

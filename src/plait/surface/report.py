@@ -100,9 +100,8 @@ class Report:
         if self.placement is None:
             return f"{figures.stage}: nothing was run yet."
         lines = [f"{figures.stage}: {_described(self.placement)}, because {_joined(figures.reasons)}."]
-        lines.append(
-            f"{figures.finished:,} items in {_seconds(figures.wall)} ({_rate(self.rate)}), {_plural(figures.failures, 'failure')}."
-        )
+        items, failures = _plural(figures.finished, "item"), _plural(figures.failures, "failure")
+        lines.append(f"{items} in {_seconds(figures.wall)} ({_rate(self.rate)}), {failures}.")
         lines += [line for line in (self._trouble(), self._moved(), self._advice()) if line]
         return "\n".join(lines)
 
@@ -135,12 +134,10 @@ class Report:
         if at is None or not figures.wall or not figures.busy or figures.wall < 0.5 or at.style == "loop":
             return ""
         slots = max(1, figures.seats) * (at.width or 1)
-        share = figures.busy / (slots * figures.wall)
+        share = min(1.0, figures.busy / (slots * figures.wall))
         if share < 0.5:
-            return (
-                f"Its slots were busy {share:.0%} of the time: the source, the consumer or the sending of items was slower "
-                "than the function."
-            )
+            slower = "the source, the consumer or the sending of items was slower than the function"
+            return f"Its slots were busy {share:.0%} of the time: {slower}."
         return f"Its slots were busy {share:.0%} of the time: the function is the bottleneck."
 
     def __str__(self) -> str:

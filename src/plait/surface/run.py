@@ -124,7 +124,7 @@ class Run(Generic[R]):
             return
         if not self._used:
             warnings.warn(
-                f"plait.map({drive.rules.name}, ...) was never used, so nothing ran. Iterate it, or call .wait() on it.",
+                f"plait.map({drive.rules.name}, ...) was never used, so nothing ran: iterate it, or call its wait().",
                 RuntimeWarning,
                 stacklevel=2,
                 source=self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterable, Callable, Iterable
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from plait.surface.map import _run, is_async
 from plait.surface.options import rules_from
@@ -27,13 +27,14 @@ class Task(Generic[P, R]):
         rules_from(getattr(function, "__name__", "task"), checked, is_async=is_async(function))
         self.__plait_function__ = function
         self.__plait_options__ = options
-        functools.update_wrapper(self, function)  # type: ignore[arg-type]
+        functools.update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function, as if it were not decorated."""
         return self.__plait_function__(*args, **kwargs)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)  # type: ignore[call-arg]
+        return self if instance is None else functools.partial(cast(Any, self), instance)
 
     def map(self, items: Iterable[Any] | AsyncIterable[Any], /, **options: Any) -> Run[Any]:
         """`plait.map` with this task's options, and `options` over them."""

@@ -47,7 +47,9 @@ class FakeSeat:
         self.refuses: Callable[[Any], str | None] = lambda item: None
 
     def send(self, first: int, items: Any, grain: int, budget: float, *, by_value: bool) -> int:
-        refused = {at: CannotTravel("The item", why, "Do not.") for at, item in enumerate(items) if (why := self.refuses(item))}
+        refused = {
+            at: CannotTravel("The item", why, "Do not.") for at, item in enumerate(items) if (why := self.refuses(item))
+        }
         if refused:
             raise Refused(refused)
         self.sent.append(Sent(first, list(items), by_value, budget))
@@ -80,7 +82,9 @@ class Bench:
         self.retired: list[tuple[FakeSeat, str]] = []
         self.lane = GuardedLane(self.rules, self.outlet, self.figures, self.hub, self.wanted.append)
         self.lane.crew = self  # type: ignore[assignment]
-        self.lane._lingering = True  # items wait for no timer: `offer` looks at the seats itself, so that nothing depends on time
+        self.lane._lingering = (
+            True  # items wait for no timer: `offer` looks at the seats itself, so that nothing depends on time
+        )
         self.seats: list[FakeSeat] = []
         self.answered: set[int] = set()
         self.calls: dict[Any, int] = {}
@@ -146,6 +150,11 @@ class Bench:
         self.begin(seat, *begun)
         self.answered.update(sent.first for sent in seat.sent)
         self.lane.lost(seat, seat.words(), status, "", opened)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no seat has anything in hand."""
+        return not any(post.in_hand for post in self.lane.posts.values())
 
     def results(self) -> list[Any]:
         """Everything, once the run is over."""

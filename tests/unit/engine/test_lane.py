@@ -1,6 +1,8 @@
 """A lane: items to the seats, results and retries back, by a test that plays the seats."""
 
+import gc
 import logging
+import weakref
 
 import pytest
 
@@ -13,7 +15,6 @@ from tests.unit.engine.seats import Bench, FakeSeat, failing
 
 SKIP = {"on_error": "skip"}
 AT_ONCE = Retry(2, backoff=0)
-
 
 
 class TestDispatch:
@@ -154,7 +155,7 @@ class TestResults:
         seat = bench.seat()
         (sent,) = seat.sent
         bench.answer(seat, sent, count=1)
-        assert (bench.figures.finished, bench.lane.idle) == (1, False)
+        assert (bench.figures.finished, bench.idle) == (1, False)
         bench.answer(seat, sent, skip=1)
         assert bench.results() == [0, 10, 20, 30]
 
@@ -269,7 +270,7 @@ class TestRetries:
         assert bench.results() == [10]
 
     def test_the_seat_runs_others_meanwhile(self):
-        bench = Bench(retry=Retry(1, backoff=3600, jitter=0, longest=3600))
+        bench = Bench(retry=Retry(1, backoff=5, jitter=0))
         seat = bench.seat()
         bench.offer([1, 2])
         bench.answer(seat, errors={0: failing()})
@@ -504,6 +505,23 @@ class TestEnd:
         with pytest.raises(RunCancelled, match="by the test"):
             bench.results()
 
+    @pytest.mark.parametrize("how", ["stop", "broken", "failure"])
+    def test_an_end_calls_off_the_retries_that_wait(self, how):
+        bench = Bench(retry=Retry(1, backoff=3600, jitter=0, longest=3600, on=ValueError))
+        seat = bench.seat()
+        bench.offer([1, 2])
+        bench.answer(seat, errors={0: failing()})
+        if how == "failure":
+            bench.answer(seat, errors={0: failing(KeyError("x"))})
+        else:
+            getattr(bench.lane, how)(*{"stop": (RunCancelled(),), "broken": (RunCancelled(), "")}[how])
+        assert bench.lane.over
+        lane = weakref.ref(bench.lane)
+        bench.lane = seat = None
+        del bench
+        gc.collect()
+        assert lane() is None, "a timer still holds the lane"
+
     def test_a_seat_that_comes_late_is_not_given_anything(self):
         bench = Bench()
         bench.offer(range(5))
@@ -527,15 +545,6 @@ class TestEnd:
         bench.lane.stop(RunCancelled())
         with pytest.raises(ImportError, match="first"):
             bench.results()
-
-    def test_idle_says_whether_anything_is_in_hand(self):
-        bench = Bench()
-        seat = bench.seat()
-        assert bench.lane.idle
-        bench.offer([1], end=False)
-        assert not bench.lane.idle
-        bench.answer(seat)
-        assert bench.lane.idle
 
 
 def test_a_piece_too_large_for_a_seat_is_split():

@@ -319,7 +319,7 @@ class TestTimeout:
         bench, seat = self.here(**KEEP)
         assert seat.killed == []
         assert bench.figures.failures == 1
-        assert not bench.lane.idle
+        assert not bench.idle
         bench.answer(seat, seat.sent[0])
         assert bench.figures.refused_late == 1
         seat.slots = [0]

@@ -89,7 +89,9 @@ class TestFailure:
         one.failure(Piece(3, ["y"]), failing(ValueError("second")))
         assert str(one.fatal(ended=False)) == "first"
 
-    @pytest.mark.parametrize(("error", "calls"), [(WorkerLost(7, "died", 3), 4), (ValueError("after them"), 5)], ids=repr)
+    @pytest.mark.parametrize(
+        ("error", "calls"), [(WorkerLost(7, "died", 3), 4), (ValueError("after them"), 5)], ids=repr
+    )
     def test_each_crash_was_a_call(self, error, calls):
         one = outcomes(on_error="skip")
         one.failure(Piece(7, ["x"], attempt=2, crashes=3), failing(error))

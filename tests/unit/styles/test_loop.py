@@ -20,7 +20,9 @@ colour: ContextVar[Any] = ContextVar("colour", default="none")
 class Bench:
     """A runner on the running loop, with what it emits."""
 
-    def __init__(self, function: Callable[[Any], Any], width: int = 4, timeout: float | None = None, **resources: Any) -> None:
+    def __init__(
+        self, function: Callable[[Any], Any], width: int = 4, timeout: float | None = None, **resources: Any
+    ) -> None:
         self.words = [0] * width
         self.batches: list[Batch] = []
         self.broken: list[BaseException] = []
@@ -184,7 +186,9 @@ async def test_any_awaitable_will_do():
     await one.runner.close(WAIT)
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError("mine")], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), asyncio.CancelledError("mine")], ids=lambda error: type(error).__name__
+)
 def test_what_is_no_exception_is_the_items_failure_and_the_slot_goes_on(error):
     async def test():
         async def function(item):

@@ -120,7 +120,9 @@ class TestSync:
             made["db"].execute("select 1")
 
     def test_the_last_opened_is_closed_first(self, log):
-        _, close = open_sync(show, {"a": lambda: Closing(log, "a"), "b": Managed(log, "b"), "c": lambda: Closing(log, "c")})
+        _, close = open_sync(
+            show, {"a": lambda: Closing(log, "a"), "b": Managed(log, "b"), "c": lambda: Closing(log, "c")}
+        )
         close()
         assert log == ["enter b", "close c", "leave b", "close a"]
 

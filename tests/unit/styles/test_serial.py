@@ -24,7 +24,9 @@ def clock() -> Clock:
     return Clock()
 
 
-def run(function: Callable, items, clock: Clock, first: int = 0, budget: float = float("inf"), words=None) -> list[Batch]:
+def run(
+    function: Callable, items, clock: Clock, first: int = 0, budget: float = float("inf"), words=None
+) -> list[Batch]:
     batches: list[Batch] = []
     run_items(function, items, first, [0] if words is None else words, 0, batches.append, budget, clock)
     return batches

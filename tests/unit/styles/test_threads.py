@@ -89,7 +89,10 @@ def test_a_share_is_run_by_one_thread_in_order(bench):
     one = bench(lambda item: (item, threading.current_thread().name), 2)
     one.put(10, list(range(6)), grain=3)
     batches = sorted([one.next(), one.next()])
-    assert [(batch.first, [item for item, _ in batch.values]) for batch in batches] == [(10, [0, 1, 2]), (13, [3, 4, 5])]
+    assert [(batch.first, [item for item, _ in batch.values]) for batch in batches] == [
+        (10, [0, 1, 2]),
+        (13, [3, 4, 5]),
+    ]
     assert all(len({name for _, name in batch.values}) == 1 for batch in batches)
 
 

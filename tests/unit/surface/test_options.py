@@ -30,7 +30,13 @@ def refused(is_async: bool = False, **options) -> str:
 def test_without_options_everything_has_its_default():
     made = rules()
     assert made == Rules("f")
-    assert (made.model, made.ordered, made.on_error, made.on_crash, made.isolate) == ("auto", True, "raise", "rerun", False)
+    assert (made.model, made.ordered, made.on_error, made.on_crash, made.isolate) == (
+        "auto",
+        True,
+        "raise",
+        "rerun",
+        False,
+    )
     assert made.retry.times == 0
     assert made.patience is None
 
@@ -81,11 +87,17 @@ def test_max_failures_is_a_count_or_a_share(value):
         *[(name, value, COUNT) for name in ("workers", "width", "buffer") for value in (0, -1, 1.5, "4", True)],
         *[("ordered", value, "it takes True or False") for value in (0, 1, None, "yes")],
         *[("isolate", value, "it takes True or False") for value in (0, None)],
-        *[("retries", value, "it takes a number of further attempts from 0, or a plait.Retry") for value in (-1, 1.5, "3", None, True)],
+        *[
+            ("retries", value, "it takes a number of further attempts from 0, or a plait.Retry")
+            for value in (-1, 1.5, "3", None, True)
+        ],
         *[(name, value, SECONDS) for name in ("timeout", "deadline") for value in (0, -1, "5s", True, NAN, INF)],
         *[("on_error", value, "it takes one of 'raise', 'skip', 'return'") for value in ("ignore", None, ["raise"])],
         *[("on_crash", value, "it takes one of 'rerun', 'fail'") for value in ("retry", None)],
-        *[("max_failures", value, "it takes a count (int) or a share below 1 (float)") for value in (-1, -0.1, 1.0, 2.5, "3", True, NAN, INF)],
+        *[
+            ("max_failures", value, "it takes a count (int) or a share below 1 (float)")
+            for value in (-1, -0.1, 1.0, 2.5, "3", True, NAN, INF)
+        ],
         *[("resources", value, 'it takes a dict like {"session": open_session}') for value in (5, [dict], {1: dict})],
     ],
 )
@@ -157,9 +169,13 @@ class TestAgreement:
         assert rules(True, model=model).model == model
 
     def test_a_tuple_without_a_loop_does_not_fit_an_async_function(self):
-        assert re.search(r'model=.*an async function needs an event loop: .*"async"', refused(True, model=("threads", "processes")))
+        assert re.search(
+            r'model=.*an async function needs an event loop: .*"async"', refused(True, model=("threads", "processes"))
+        )
 
-    @pytest.mark.parametrize("model", ["serial", "threads", "async", Placement("here", "threads"), ("serial", "threads")])
+    @pytest.mark.parametrize(
+        "model", ["serial", "threads", "async", Placement("here", "threads"), ("serial", "threads")]
+    )
     def test_isolated_functions_run_elsewhere(self, model):
         is_async = model == "async"
         assert "use a model with processes" in refused(is_async, isolate=True, model=model)

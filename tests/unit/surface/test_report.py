@@ -11,7 +11,9 @@ from plait.surface.report import Report
 THREADS = Placement("here", "threads", 1, 8)
 
 
-def figures(placement: Placement | None = THREADS, reasons=("it mostly waits.", "8 threads fit"), seconds=2.0, **counts) -> Figures:
+def figures(
+    placement: Placement | None = THREADS, reasons=("it mostly waits.", "8 threads fit"), seconds=2.0, **counts
+) -> Figures:
     made = Figures("fetch", placement=placement, reasons=reasons, **counts)
     made.began, made.ended = 100.0, 100.0 + seconds
     return made

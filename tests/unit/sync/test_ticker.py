@@ -23,10 +23,15 @@ def in_a_moment() -> float:
     return time.monotonic() + 0.005
 
 
+def tickers() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "plait-ticker"}
+
+
 @pytest.fixture(autouse=True)
 def no_thread_left(until) -> Iterator[None]:
+    before = tickers()
     yield
-    until(lambda: "plait-ticker" not in {thread.name for thread in threading.enumerate()}, what="no ticker's thread")
+    until(lambda: not tickers() - before, what="no ticker's thread")
 
 
 def test_it_calls_at_the_time_and_not_before(hasty):
@@ -109,11 +114,12 @@ def test_every_goes_on_after_a_call_that_fails(hasty, caplog):
 
 
 def test_the_thread_goes_when_idle_and_comes_back_when_needed(hasty, until):
+    before = tickers()
     for _ in range(2):
         called = threading.Event()
         hasty.at(0, called.set)
         assert called.wait(5)
-        until(lambda: "plait-ticker" not in {thread.name for thread in threading.enumerate()}, what="the thread's end")
+        until(lambda: not tickers() - before, what="the thread's end")
 
 
 @pytest.mark.parametrize("far", [1e10, 1e300, float("inf")])

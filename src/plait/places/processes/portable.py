@@ -73,7 +73,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _same(again: Any, error: BaseException) -> bool:
+def _same(again: Any, error: Any) -> bool:
     """Whether what plain pickle made of `error` is what it was."""
     if type(again) is not type(error) or str(again) != str(error):
         return False

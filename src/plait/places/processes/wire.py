@@ -200,8 +200,8 @@ class Decoder:
             stop = end + length + sum(lengths)
             if len(data) < stop:
                 return None
-            body = bytes(data[end : end + length])
-            buffers, place = [], end + length
+            body, place = data[end : end + length], end + length
+            buffers: list[Any] = []
             for size in lengths:
                 buffers.append(data[place : place + size])
                 place += size

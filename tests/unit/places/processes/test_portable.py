@@ -221,7 +221,9 @@ def test_what_cannot_travel_at_all_keeps_its_words():
     assert "Stubborn" in f"{type(got).__name__} {got}"
 
 
-@pytest.mark.parametrize("error", [KeywordOnly(code=5), OwnReduce("x"), Mute("x")], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    "error", [KeywordOnly(code=5), OwnReduce("x"), Mute("x")], ids=lambda error: type(error).__name__
+)
 def test_made_portable_twice_is_as_good_as_once(error):
     """A batch some of whose results refuse is pickled again, its errors portable already."""
     once = portable(error)

@@ -73,7 +73,9 @@ def memory_of(encoder: Encoder) -> int:
 
 
 def test_a_frame_arrives_as_it_was(line):
-    line.send(Kind.BATCH, task=2**32 - 1, a=2**63, b=5, x=0.25, body=b"hello", buffers=[memoryview(b"ab"), memoryview(b"")])
+    line.send(
+        Kind.BATCH, task=2**32 - 1, a=2**63, b=5, x=0.25, body=b"hello", buffers=[memoryview(b"ab"), memoryview(b"")]
+    )
     frame = line.pop()
     assert frame[:5] == (Kind.BATCH, 2**32 - 1, 2**63, 5, 0.25)
     assert (frame.body, frame.buffers) == (b"hello", [b"ab", b""])
