@@ -217,7 +217,8 @@ class Drive:
         self._begin()
         self._chose(self.asked, ("asked for by model=",))
         try:
-            yield from self._run_inline(iter(self.items))
+            self._inline = self._run_inline(iter(self.items))
+            yield from self._inline
         finally:
             self.close()
 
@@ -284,7 +285,10 @@ class Drive:
         figures = self.figures
         figures.end()
         if self.hub.wanted and self.started:
-            outcome = "cancelled" if self.ending.cancelled else "failed" if self.lane.outcomes.error else "done"
+            inline = self._inline is not None
+            cancelled = self.ending.cancelled or (inline and not figures.outcome)
+            failed = figures.outcome == "failed" or (not inline and self.outlet.failed)
+            outcome = "cancelled" if cancelled else "failed" if failed else "done"
             done, failures = figures.finished, figures.failures
             self.hub.emit(
                 RunFinished(run=self.name, outcome=outcome, finished=done, failures=failures, seconds=figures.wall)

@@ -40,6 +40,7 @@ class Figures:
     blocked: float = 0.0
     peak_memory: int = 0
     seats: int = 0
+    outcome: str = ""  # of an inline run: "done", "failed" or, left before its end, nothing
     began: float | None = None
     ended: float | None = None
     kept: deque[Failure] = field(default_factory=lambda: deque(maxlen=KEPT))

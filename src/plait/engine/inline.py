@@ -71,6 +71,12 @@ def run_inline(
             count()
         if (fatal := outcomes.fatal(ended=True)) is not None:
             raise fatal
+        figures.outcome = "done"
+    except GeneratorExit:
+        raise
+    except BaseException:
+        figures.outcome = "failed"
+        raise
     finally:
         if not watched:
             count()

@@ -22,6 +22,7 @@ from plait.engine.pieces import DONE, Chunk, Piece, Post
 from plait.engine.rules import Rules
 from plait.engine.sender import HEAVY, Sender
 from plait.engine.trial import Trial, Verdict
+from plait.engine.waiting import Waiting
 from plait.errors import CannotTravel
 from plait.events import ChunkFinished, Hub
 from plait.places.crew import Crew, Refused, Seat
@@ -54,7 +55,8 @@ class Lane:
         self.sizer = Sizer(most=max(1, outlet.buffer // 8))
         self.line = Line(self.sizer)
         self.outcomes = Outcomes(rules, figures, hub, random.random)
-        self.intake = Intake(self.line, self.outcomes, figures, self._later)
+        self.waiting = Waiting(self._due)
+        self.intake = Intake(self.line, self.outcomes, figures, self.waiting.put)
         self.sender = Sender(self._send_heavy)
         self.posts: dict[Seat, Post] = {}
         self.trial: Trial | None = None
@@ -240,13 +242,10 @@ class Lane:
             self.hub.emit(ChunkFinished(stage=stage, items=count, failed=failed, seconds=batch.seconds))
         self._settled(segments)
 
-    def _later(self, delay: float, item: Piece) -> None:
-        def now() -> None:
-            with self.lock:
-                self.line.again.append(item)
-            self.dispatch()
-
-        ticker().at(time.monotonic() + delay, now)
+    def _due(self) -> None:
+        with self.lock:
+            self.line.again.extend(self.waiting.take())
+        self.dispatch()
 
     def _settled(self, segments: list[Segment], *, dispatch: bool = True) -> None:
         if segments:
@@ -281,17 +280,21 @@ class Lane:
         error = self.outcomes.fatal(ended=done) or (self._source_error if done else None)
         if error is None and not done:
             return None
+        self._end()
+        return (error,)
+
+    def _end(self) -> None:
         self.over = True
         self.figures.end()
-        return (error,)
+        self.waiting.clear()
+        self.line.clear()
 
     def broken(self, error: BaseException, traceback: str) -> None:
         """The work cannot run here at all: the run fails with `error`."""
         with self.lock:
             if self.over:
                 return
-            self.over = True
-            self.figures.end()
+            self._end()
         if traceback and error.__traceback__ is None:
             error.add_note(f"In a worker of stage {self.rules.name!r}:\n{traceback}")
         self.outlet.finish(error)
@@ -299,9 +302,7 @@ class Lane:
     def stop(self, error: BaseException) -> None:
         """Give nothing more to the seats; the consumer gets `error`."""
         with self.lock:
-            self.over = True
-            self.figures.end()
-            self.line.clear()
+            self._end()
         self.outlet.finish(error)
 
 

@@ -67,8 +67,10 @@ class Line:
 
     def _reserved(self, post: Post, posts: Collection[Post]) -> bool:
         """Whether a seat must first become empty for an item that has to be alone, which else never got its turn."""
-        suspects = any(piece.alone for piece in self.again)
-        return suspects and post is min(posts, key=lambda other: (other.in_hand / other.seat.width, id(other)))
+        if not any(piece.alone for piece in self.again):
+            return False
+        able = [other for other in posts if not other.condemned]
+        return post is min(able, key=lambda other: other.in_hand / other.seat.width)
 
     def next(self, post: Post, room: int, posts: Collection[Post]) -> Piece | None:
         """The next items for a seat that has room for `room`."""

@@ -36,6 +36,7 @@ class Outlet:
         self.taken = 0  # items that the consumer is done with
         self._over = False
         self._error: BaseException | None = None
+        self._failed = False
         self._consumers: list[Callable[[], object]] = []  # what wakes the consumer that waits
         self._sources: list[Callable[[], object]] = []  # what wakes the source that does
 
@@ -63,7 +64,7 @@ class Outlet:
         """No more results will come; with `error`, that is raised once what is ready has been taken."""
         with self._lock:
             if not self._over:
-                self._over, self._error = True, error
+                self._over, self._error, self._failed = True, error, error is not None
                 self._tell()
                 self._freed()
 
@@ -163,6 +164,11 @@ class Outlet:
                 free = loop.create_future()
                 self._sources.append(lambda free=free: _wake(loop, free))  # type: ignore[misc]
             await free
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run ended with an error."""
+        return self._failed
 
     @property
     def over(self) -> bool:

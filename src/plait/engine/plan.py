@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from plait import machine
@@ -117,6 +119,7 @@ def _measure(
     call, close = open_sync(function, rules.resources)
     travel: str | None = None
     ran, ended = 0, False
+    context = copy_context()  # each item runs in a copy: what one sets must not reach the next
     try:
         with Probe() as probe:
             while lane.outlet.wait_for_room(lane.figures.read):
@@ -130,7 +133,7 @@ def _measure(
                     ended = True
                     break
                 try:
-                    value, problem = probe.call(call, item), None
+                    value, problem = probe.call(partial(context.copy().run, call), item), None
                 except BaseException as error:
                     value, problem = None, raised(error, 0.0)
                 ran += 1

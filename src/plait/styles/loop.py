@@ -20,6 +20,7 @@ from plait.errors import ItemTimeout, RunCancelled
 from plait.policy.overdue import tick_for
 from plait.styles.batch import Batch, Emit, Raised, raised
 from plait.styles.resources import open_async
+from plait.styles.serial import changed
 from plait.styles.threads import inside
 
 __all__ = ["LoopRunner"]
@@ -144,7 +145,7 @@ class LoopRunner:
             if now - self._turn > TURN:
                 await asyncio.sleep(0)
                 now = perf_counter()
-            if _changed(clean):  # the item set a contextvar, which must not reach the next one
+            if changed(clean):  # the item set a contextvar, which must not reach the next one
                 words[slot] = 0
                 if todo:
                     self._start(slot)
@@ -161,13 +162,12 @@ class LoopRunner:
 
     def _ending(self, slot: int, error: BaseException) -> bool:
         """Whether `error` ends the slot itself: the runner closes, or the loop's owner cancels all its tasks."""
-        if isinstance(error, GeneratorExit):
-            return True
+        if self._closed or not self._loop.is_running():
+            return isinstance(error, GeneratorExit | asyncio.CancelledError)
         task = asyncio.current_task()
         if not isinstance(error, asyncio.CancelledError) or slot in self._late or not task or not task.cancelling():
             return False
-        if not self._closed:
-            self._broken(RunCancelled("the tasks of its event loop were cancelled"))
+        self._broken(RunCancelled("the tasks of its event loop were cancelled"))
         return True
 
     def _overdue(self, slot: int, failed: Raised | None, seconds: float) -> Raised:
@@ -229,11 +229,3 @@ class LoopRunner:
             except TimeoutError:
                 stuck.append("the closing of its resources")
         return stuck
-
-
-def _changed(clean: Context) -> bool:
-    """Whether a contextvar was set in the current context since it was `clean`: one pointer compared if not."""
-    try:
-        return copy_context() != clean
-    except Exception:  # values that cannot be compared: they differ
-        return True

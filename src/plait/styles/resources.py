@@ -16,6 +16,8 @@ Call = Callable[[Any], Any]
 
 
 def _make(name: str, source: Any) -> Any:
+    if isinstance(source, type):  # a class that makes context managers is none itself
+        return source()
     if callable(source) and not hasattr(source, "__enter__") and not hasattr(source, "__aenter__"):
         return source()
     if hasattr(source, "__enter__") or hasattr(source, "__aenter__"):

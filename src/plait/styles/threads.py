@@ -82,23 +82,25 @@ class ThreadsRunner:
         except BaseException as error:
             self._broken(error)
             return
-        busy, words, queue = self._busy, self._words, self._queue
         context = self._context.copy()
         context.run(inside.set, True)
         try:
-            while (share := queue.get()) is not None and not self._closing:
-                busy[slot] = True
-                first, items, budget = share
-                # A fresh copy each time: what one share sets in its context must not reach the next.
-                context.copy().run(
-                    run_items, call, items, first, words, slot, self._emit, budget, streaming=self._streaming
-                )
-                words[slot] = 0
-                busy[slot] = False
-                del share, items
+            context.run(self._work, slot, call)
+        except BaseException as error:  # not the function's: that is in its batch
+            self._broken(error)
         finally:
-            busy[slot] = False
+            self._busy[slot] = False
             finish()
+
+    def _work(self, slot: int, call: Callable[[Any], Any]) -> None:
+        busy, words, queue = self._busy, self._words, self._queue
+        while (share := queue.get()) is not None and not self._closing:
+            busy[slot] = True
+            first, items, budget = share
+            run_items(call, items, first, words, slot, self._emit, budget, streaming=self._streaming)
+            words[slot] = 0
+            busy[slot] = False
+            del share, items
 
     def close(self, wait: float) -> list[threading.Thread]:
         """Begin nothing more; wait up to `wait` seconds. Returns the threads that are stuck in an item."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
@@ -45,7 +46,13 @@ class Task(Generic[P, R]):
         return Task(self.__plait_function__, {**self.__plait_options__, **options})
 
     def __reduce__(self) -> Any:
-        # By name where the module holds this very object, so that a worker imports it instead of getting a copy.
+        # By name where its module holds this very object: whoever unpickles it imports it then.
+        name = getattr(self, "__qualname__", "")
+        found: Any = sys.modules.get(getattr(self, "__module__", ""))
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is self:
+            return name
         return _same, (self.__plait_function__, self.__plait_options__)
 
     def __repr__(self) -> str:

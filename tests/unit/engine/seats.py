@@ -137,7 +137,7 @@ class Bench:
         self.lane.arrived(seat, Batch(sent.first + skip, values, sorted(errors.items()), None, seconds, rest), 0, 0.0)
 
     def run(self, fails: Callable[[Any, int], bool] = lambda item, call: False, *, seconds: float = 0.0) -> None:
-        """Every seat answers whatever it was sent, until nothing is sent any more; `fails(item, call)` says what fails."""
+        """Every seat answers what it was sent, until nothing is sent any more; `fails(item, call)` says what fails."""
         while due := [(seat, sent) for seat in self.seats for sent in seat.sent if sent.first not in self.answered]:
             for seat, sent in due:
                 for item in sent.items:

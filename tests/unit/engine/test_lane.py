@@ -467,7 +467,7 @@ class TestEvents:
     def test_who_asks_hears_of_every_item_once_with_its_attempt(self):
         bench = Bench(retry=AT_ONCE, on_error="return")
         heard = self.heard(bench, ItemFinished, ItemRetried, ItemFailed)
-        seat = bench.seat()
+        bench.seat()
         bench.offer([1, 2, 3])
         bench.run(lambda item, call: item == 2 or (item == 1 and call == 1))
         told = [(event.index, event.attempt) for event in heard if isinstance(event, ItemFinished)]

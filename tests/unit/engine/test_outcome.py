@@ -154,10 +154,9 @@ class TestNoted:
         ]
 
     def test_an_error_raised_here_has_its_real_traceback(self):
-        try:
+        with pytest.raises(ValueError, match="here") as caught:
             raise ValueError("here")
-        except ValueError as error:
-            assert len(noted(self.failure(error)).__notes__) == 1
+        assert len(noted(self.failure(caught.value)).__notes__) == 1
 
     def test_the_same_note_is_not_added_twice(self):
         failure = self.failure()

@@ -89,7 +89,7 @@ class TestSync:
         assert made == [1]
 
     def test_a_context_manager_is_entered_and_left(self, log):
-        call, close = open_sync(show, {"x": Managed(log)})
+        _, close = open_sync(show, {"x": Managed(log)})
         assert log == ["enter managed"]
         close()
         assert log == ["enter managed", "leave managed"]
@@ -150,7 +150,7 @@ class TestAsync:
     def opened(self, resources):
         async def run():
             call, stack = await open_async(show, resources)
-            item, made = call(1)
+            _, made = call(1)
             await stack.aclose()
             return made
 

@@ -73,7 +73,8 @@ def test_trouble_is_told_where_there_was_any():
 def test_what_travelled_is_told_where_anything_did():
     made = {"bytes_out": 3 << 20, "bytes_in": 2048, "cpu": 1.5, "peak_memory": 5 << 30}
     assert explained(**made)[2] == (
-        "3.0 MiB went to the workers and 2.0 KiB came back, 1.5 s of CPU in the workers; the workers took up to 5.0 GiB."
+        "3.0 MiB went to the workers and 2.0 KiB came back, "
+        "1.5 s of CPU in the workers; the workers took up to 5.0 GiB."
     )
     assert explained(bytes_out=10)[2] == "10 B went to the workers and 0 B came back."
 

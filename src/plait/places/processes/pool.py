@@ -242,7 +242,10 @@ class Pool:
                 self._bury(remote, told(None))
 
     def _bury(self, remote: Remote, status: str) -> None:
-        self._hear(remote, last=True)
+        try:
+            self._hear(remote, last=True)
+        except Exception:
+            log.warning("The last words of worker %d could not be understood.", remote.pid, exc_info=True)
         self._forget(remote.sock)
         with self._lock:
             self._remotes.pop(remote.number, None)

@@ -21,6 +21,7 @@ import struct
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 __all__ = ["INLINE", "Decoder", "Encoder", "Frame", "Kind", "dumps", "loads"]
@@ -30,7 +31,9 @@ INLINE = 32 << 10
 #: Bytes above which a slab gives its memory back when it is free.
 KEEP = 64 << 20
 
-_HEAD = struct.Struct("<BBHIQQdQ")
+_HEAD = struct.Struct("<HBBHIQQdQ")
+#: What every frame begins with: a function that writes to descriptors which are not its own is found out.
+_MAGIC = 0x91A7
 _SLAB, _NEW = 1, 2
 _RIGHTS = socket.CMSG_SPACE(16 * 4)
 #: Descriptors that come must not leak into programs that the user's function starts.
@@ -107,7 +110,7 @@ class Encoder:
     ) -> tuple[bytes, list[int]]:
         """The bytes to write to the socket, and the descriptors to send with the first of them."""
         sizes = [buffer.nbytes for buffer in buffers]
-        head = _HEAD.pack
+        head = partial(_HEAD.pack, _MAGIC)
         if not self._use or len(body) + sum(sizes) <= INLINE:
             if not sizes:
                 return head(kind, 0, 0, task, a, b, x, len(body)) + body, []
@@ -190,7 +193,11 @@ class Decoder:
         data = self._data
         if len(data) < _HEAD.size:
             return None
-        kind, flags, count, task, a, b, x, length = _HEAD.unpack_from(data)
+        magic, kind, flags, count, task, a, b, x, length = _HEAD.unpack_from(data)
+        if magic != _MAGIC:
+            raise ValueError(
+                "what came on a worker's socket is no frame: its function may write to descriptors of others"
+            )
         at = _HEAD.size + (4 if flags & _SLAB else 0)
         if len(data) < at + 8 * count:
             return None

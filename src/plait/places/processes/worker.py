@@ -68,10 +68,12 @@ class _Worker:
         self.task = 0
         self.lane: Any = None
         self.forwarding: Any = None
+        self.child = False
         os.register_at_fork(after_in_child=self.forked)
 
     def forked(self) -> None:
         """In a child that the user's function forked: it must neither answer for us nor write on our board."""
+        self.child = True
         self.sock.close()
         self.board.slots.release()
         faulthandler.disable()
@@ -173,10 +175,15 @@ class _Worker:
         self, kind: int, task: int = 0, a: int = 0, b: int = 0, x: float = 0.0, body: Any = b"", buffers: Any = ()
     ) -> None:
         with self.lock:
+            if self.child:  # forked by the user's function, it came back into our loop
+                os._exit(0)
             data, fds = self.encoder.encode(kind, task, a, b, x, body, buffers)
-            sent = socket.send_fds(self.sock, [data], fds) if fds else self.sock.send(data)
-            if sent < len(data):
-                self.sock.sendall(memoryview(data)[sent:])
+            try:
+                sent = socket.send_fds(self.sock, [data], fds) if fds else self.sock.send(data)
+                if sent < len(data):
+                    self.sock.sendall(memoryview(data)[sent:])
+            except OSError:  # the parent is gone, or the user's function closed our socket: nobody to work for
+                os._exit(1)
 
 
 def _lane(what: Opened, function: Any, resources: Any, words: Any, emit: Any, broken: Any) -> Any:
@@ -199,8 +206,7 @@ class _Serial:
         self.streaming = Streaming()
 
     def put(self, first: int, items: Any, grain: int, budget: float) -> None:
-        run = copy_context().run
-        run(run_items, self.call, items, first, self.words, 0, self.emit, budget, streaming=self.streaming)
+        run_items(self.call, items, first, self.words, 0, self.emit, budget, streaming=self.streaming)
         self.words[0] = 0
 
     def close(self) -> None:
