@@ -67,9 +67,9 @@ def test_a_sync_function_under_a_model_with_a_loop_says_so(model):
 
 
 def test_the_parts_of_a_placement_are_checked():
-    with pytest.raises(UnknownOption, match="There is no place 'process'. Did you mean 'processes'"):
+    with pytest.raises(UnknownOption, match=r"There is no place 'process'\. Did you mean 'processes'"):
         Placement("process", "serial")
-    with pytest.raises(UnknownOption, match="There is no style 'loops'. Did you mean 'loop'"):
+    with pytest.raises(UnknownOption, match=r"There is no style 'loops'\. Did you mean 'loop'"):
         Placement("here", "loops")
     with pytest.raises(OptionError, match="width=0"):
         Placement("here", "threads", width=0)

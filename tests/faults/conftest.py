@@ -19,12 +19,16 @@ def calls(tmp_path: Path) -> Calls:
     return Calls(tmp_path / "calls")
 
 
-@pytest.fixture
-def settled() -> None:
-    """What a first run leaves for the next (imports, a thread for timers, the warm pool) is there or gone."""
-    current.reset()
+@pytest.fixture(scope="session")
+def begun() -> None:
+    """What a first run leaves for the next (imports, a thread for timers) is there."""
     list(plait.map(str, range(3), model="threads", timeout=5))
     list(plait.map(str, range(3), model="processes", workers=1))
+
+
+@pytest.fixture
+def settled(begun: None) -> None:
+    """The warm pool of earlier tests is gone."""
     current.reset()
 
 

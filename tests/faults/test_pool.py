@@ -83,13 +83,16 @@ def test_a_closed_pool_says_so(settled):
 
 
 def test_closing_the_pool_ends_its_runs_with_an_error(settled, nothing_left):
-    pool = plait.Pool(workers=2)
-    with pytest.raises(plait.PlaitError), pool:
-        for result in plait.map(abs, iter(range(10**7)), model="processes"):
+    def close_midway(results):
+        for result in results:
             if result == 100:
                 pool.close()
 
+    with plait.Pool(workers=2) as pool, pytest.raises(plait.PlaitError):
+        close_midway(plait.map(abs, iter(range(10**7)), model="processes"))
 
+
+@pytest.mark.slow
 def test_workers_are_recycled_after_so_many_items(settled, nothing_left):
     with plait.Pool(workers=2, recycle=50):
         run = plait.map(where, range(1000), model="processes", workers=2, buffer=40)

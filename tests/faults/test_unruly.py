@@ -1,4 +1,4 @@
-"""Functions that do what functions should not: raise what ends programs, fork, exit, close and change what is not theirs."""
+"""Functions that do what they should not: raise what ends programs, fork, exit, close what is not theirs."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ ENDINGS = [KeyboardInterrupt, SystemExit, GeneratorExit, Ending, asyncio.Cancell
 @cases(lambda case: case.model != "serial" or case.is_async)
 @pytest.mark.parametrize("kind", ENDINGS)
 def test_what_ends_programs_ends_only_its_item(case, kind):
-    """Raised by a function it is a failure like any other; only where the user's own thread runs it, Ctrl-C is Ctrl-C."""
+    """A failure like any other; only where the user's own thread runs the item, Ctrl-C is Ctrl-C."""
     if kind is KeyboardInterrupt and not case.in_processes and case.model != "threads":
         return
 
@@ -147,9 +147,7 @@ def test_what_a_worker_started_ends_with_it(pool, model, calls, until):
     pool.close()
     pids = [int(pid) for pid in calls.counts()]
     assert len(pids) >= 5
-    until(
-        lambda: not [p for p in pids if psutil.pid_exists(p) and psutil.Process(p).status() != "zombie"], 3, "their end"
-    )
+    until(lambda: not [p for p in pids if psutil.pid_exists(p)], 3, "their end")
 
 
 @in_processes
@@ -265,7 +263,7 @@ def test_workers_that_run_out_of_descriptors(pool, model):
         held = []
         try:
             while True:
-                held.append(open(os.devnull))
+                held.append(open(os.devnull))  # noqa: SIM115  closed below
         finally:
             for file in held:
                 file.close()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import copy_context
 from typing import Any
@@ -110,7 +111,7 @@ class Drive:
             else:
                 source = iter(self.items)
             if self.asked is not None:
-                self._chose(self.asked, ("asked for by model=",))
+                self._chose(self.asked, ("model= asks for it",))
                 self._open(self.asked)
             elif self._choose(source):
                 return
@@ -215,7 +216,7 @@ class Drive:
         assert self.asked is not None
         self.started = True
         self._begin()
-        self._chose(self.asked, ("asked for by model=",))
+        self._chose(self.asked, ("model= asks for it",))
         try:
             self._inline = self._run_inline(iter(self.items))
             yield from self._inline
@@ -232,12 +233,19 @@ class Drive:
             self._consumed_inline = True
         self.start()
         try:
-            while (results := self.outlet.take()) is not None:
+            while (results := self._take()) is not None:
                 yield results
             if self._inline is not None:
                 yield self._inline
         finally:
             self.close()
+
+    def _take(self) -> list[Any] | None:
+        began = time.perf_counter()
+        try:
+            return self.outlet.take()
+        finally:
+            self.figures.waited += time.perf_counter() - began
 
     async def results_async(self) -> AsyncIterator[Any]:
         """Results for a consumer on an event loop."""

@@ -36,8 +36,8 @@ class Figures:
     cpu: float = 0.0
     bytes_out: int = 0
     bytes_in: int = 0
-    starved: float = 0.0
-    blocked: float = 0.0
+    held: float = 0.0  # seconds that the source was held back, since the buffer was full
+    waited: float = 0.0  # seconds that the consumer waited for results
     peak_memory: int = 0
     seats: int = 0
     outcome: str = ""  # of an inline run: "done", "failed" or, left before its end, nothing

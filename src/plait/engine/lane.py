@@ -170,6 +170,9 @@ class Lane:
         piece = chunk.piece
         many = len(self.posts) > 1 or post.seat.style == "threads"
         budget = BUDGET if many else float("inf")
+        if post.seat.style == "loop":  # seconds that are left of the item's deadline, where an attempt came before
+            left = piece.since is not None and self.rules.deadline is not None
+            budget = piece.since + self.rules.deadline - time.monotonic() if left else float("inf")  # type: ignore[operator]
         try:
             weight = post.seat.send(chunk.seq, piece.items, self.sizer.size, budget, by_value=piece.by_value)
         except Refused as refused:

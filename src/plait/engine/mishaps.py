@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from plait.engine.guarded import guarded
 from plait.engine.lane import Lane
@@ -28,9 +29,12 @@ FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 class GuardedLane(Lane):
     """A lane that survives its workers. The listener of a crew."""
 
-    _overdue: Overdue | None = None
-    _stillborn = 0
-    _alive_at = 0.0
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._overdue: Overdue | None = None
+        self._since: dict[tuple[int, int], float] = {}  # blocked coroutines: (seat, sequence number) -> first seen
+        self._stillborn = 0  # workers that died one after the other before they began anything
+        self._alive_at = -1  # items that had finished when the last of them died
 
     # --- lost workers -----------------------------------------------------------------------------------------------
 
@@ -52,6 +56,8 @@ class GuardedLane(Lane):
             fatal = None if opened else self._dead_on_arrival(seat.pid, status, stack)
         if self._overdue is not None:
             self._overdue.forget(id(seat))
+            for key in [key for key in self._since if key[0] == id(seat)]:
+                del self._since[key]
         if self.hub.wanted and not killed:
             self.hub.emit(WorkerCrashed(stage=self.rules.name, pid=seat.pid, status=status, suspects=tuple(suspects)))
         elif self.hub.wanted and post is not None:
@@ -110,14 +116,12 @@ class GuardedLane(Lane):
 
     def _dead_on_arrival(self, pid: int, status: str, stack: str) -> BaseException | None:
         """A worker died before it could begin: too many of these in a row end the run instead of trying for ever."""
-        now = time.monotonic()
         self._stillborn = self._stillborn + 1 if self.figures.finished == self._alive_at else 1
         self._alive_at = self.figures.finished
         if status.endswith(FROM_OUTSIDE) or "starter" in status or status == "not started":
             return StartFailed("workers are killed as soon as they start") if self._stillborn > 200 else None
         if self._stillborn < STILLBORN:
             return None
-        _ = now
         hint = "It dies while the function is loaded: importing its module may crash. Try model='threads' to see why."
         return WorkerLost(pid, status, 0, stack, hint)
 
@@ -188,6 +192,7 @@ class GuardedLane(Lane):
                     continue  # its own sweep cancels coroutines
                 words = post.seat.words()
                 late = self._overdue.sample(id(post.seat), words, now)
+                late += [word for word in words if word and word not in late and self._past_deadline(post, word, now)]
                 kills += [post.seat for word in late if self._late(post, word - 1, patience, now, segments)]
                 if post.condemned == "timeout" and not post.killed and self._only_late(post, words):
                     post.killed = True
@@ -202,10 +207,9 @@ class GuardedLane(Lane):
         at = seq - chunk.seq if chunk is not None else 0
         if chunk is None or chunk.marks[at] != OPEN or seq in post.timed_out:
             return False
-        if post.seat.style == "loop":
-            # The worker cancels its coroutines itself; one that blocks the loop it cannot, and we end it later.
-            if not self._long_overdue(post, seq, now, patience):
-                return False
+        # A worker cancels its coroutines itself; one that blocks the loop it cannot, and we end it later.
+        if post.seat.style == "loop" and not self._long_overdue(post, seq, now, patience):
+            return False
         self.figures.timeouts += 1
         alone = post.seat.can_kill and (post.in_hand <= 1 or post.seat.style != "threads")
         fate = (
@@ -226,6 +230,12 @@ class GuardedLane(Lane):
             post.condemned = "timeout"
         return False
 
+    def _past_deadline(self, post: Post, word: int, now: float) -> bool:
+        """Whether a further attempt has outlived its item's deadline, which began with the first."""
+        chunk = post.find(word - 1) if self.rules.deadline is not None else None
+        since = chunk.piece.since if chunk is not None else None
+        return since is not None and now - since >= (self.rules.deadline or 0.0)
+
     def _only_late(self, post: Post, words: list[int]) -> bool:
         """Whether every attempt that the worker has begun was given up."""
         for word in words:
@@ -235,9 +245,5 @@ class GuardedLane(Lane):
         return True
 
     def _long_overdue(self, post: Post, seq: int, now: float, patience: float) -> bool:
-        since = self._patience.setdefault((id(post.seat), seq), now)
+        since = self._since.setdefault((id(post.seat), seq), now)
         return now - since > max(1.0, patience)
-
-    @property
-    def _patience(self) -> dict[tuple[int, int], float]:
-        return self.__dict__.setdefault("_since", {})

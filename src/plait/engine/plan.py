@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from plait import machine
@@ -133,7 +132,7 @@ def _measure(
                     ended = True
                     break
                 try:
-                    value, problem = probe.call(partial(context.copy().run, call), item), None
+                    value, problem = probe.call(lambda one: context.copy().run(call, one), item), None
                 except BaseException as error:
                     value, problem = None, raised(error, 0.0)
                 ran += 1

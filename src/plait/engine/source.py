@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from typing import Any
 
+from plait.engine.figures import Figures
 from plait.engine.lane import Lane
 from plait.engine.outlet import Outlet
 
@@ -24,7 +26,7 @@ def length(items: Any) -> int | None:
 def feed(source: Iterator[Any], lane: Lane, outlet: Outlet) -> None:
     """Offer every item of `source` to the lane, as fast as the outlet has room."""
     figures, offer = lane.figures, lane.offer
-    while outlet.wait_for_room(figures.read):
+    while _room(outlet, figures):
         room, before = outlet.room(figures.read), figures.read
         try:
             for item in islice(source, room):
@@ -37,6 +39,14 @@ def feed(source: Iterator[Any], lane: Lane, outlet: Outlet) -> None:
         if figures.read - before < room:
             lane.end()
             return
+
+
+def _room(outlet: Outlet, figures: Figures) -> bool:
+    began = time.perf_counter()
+    try:
+        return outlet.wait_for_room(figures.read)
+    finally:
+        figures.held += time.perf_counter() - began
 
 
 async def feed_async(source: AsyncIterator[Any], lane: Lane, outlet: Outlet) -> None:

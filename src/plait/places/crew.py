@@ -64,6 +64,12 @@ class Seat(Protocol):
     def send(self, first: int, items: Sequence[Any], grain: int, budget: float, *, by_value: bool) -> int:
         """Hand over items, numbered from `first`; returns the bytes that travelled.
 
+        Parameters:
+            grain: how many of them one thread takes at a time.
+            budget: seconds after which items not yet begun are handed back; in style `loop`, which never does that,
+                seconds that are left for each attempt.
+            by_value: pickle them by value, since the worker could not read them otherwise.
+
         Raises:
             Refused: some of them cannot travel.
         """

@@ -127,9 +127,9 @@ class _Loop(_Here):
 
     def send(self, first: int, items: Sequence[Any], grain: int, budget: float, *, by_value: bool) -> int:
         if threading.get_ident() == self.thread:
-            self.runner.put(first, items)
+            self.runner.put(first, items, budget)
         elif not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.runner.put, first, items)
+            self.loop.call_soon_threadsafe(self.runner.put, first, items, budget)
         return 0
 
     def close(self, wait: float) -> list[str]:

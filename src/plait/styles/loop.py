@@ -65,6 +65,7 @@ class LoopRunner:
         self._slots: dict[int, asyncio.Task[None]] = {}
         self._began = [0.0] * width
         self._late: set[int] = set()
+        self._shorter: dict[int, float] = {}  # sequence number -> seconds: what is left of an item's deadline
         self._done: list[tuple[int, Any, Raised | None]] = []
         self._seconds = 0.0
         self._turn = perf_counter()
@@ -74,10 +75,12 @@ class LoopRunner:
         self._sweeping: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def put(self, first: int, items: Sequence[Any]) -> None:
-        """Take over `items`."""
+    def put(self, first: int, items: Sequence[Any], patience: float = float("inf")) -> None:
+        """Take over `items`, with less than the usual timeout for each where `patience` is shorter."""
         if self._closed:
             return
+        if self._timeout is not None and patience < self._timeout:
+            self._shorter.update(dict.fromkeys(range(first, first + len(items)), max(patience, 0.0)))
         self._todo.extend(enumerate(items, first))
         if self._call is None:
             if self._opening is None:
@@ -139,6 +142,7 @@ class LoopRunner:
             began[slot] = 0.0  # the sweep leaves a slot between two items alone
             if slot in self._late or (self._timeout is not None and now - then > self._timeout):
                 failed = self._overdue(slot, failed, now - then)
+            self._shorter.pop(seq, None)
             self._finished(seq, None if failed else value, failed)
             del value, item
             self._seconds += now - then
@@ -202,7 +206,8 @@ class LoopRunner:
         assert self._timeout is not None
         now = perf_counter()
         for slot, task in list(self._slots.items()):
-            if self._began[slot] and now - self._began[slot] > self._timeout and slot not in self._late:
+            allowed = self._shorter.get(self._words[slot] - 1, self._timeout) if self._shorter else self._timeout
+            if self._began[slot] and now - self._began[slot] > allowed and slot not in self._late:
                 self._late.add(slot)
                 task.cancel()
         self._sweeping = self._loop.call_later(tick_for(self._timeout), self._sweep)

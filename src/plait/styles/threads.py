@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,8 @@ from plait.styles.resources import open_sync
 from plait.styles.serial import Streaming, run_items
 
 __all__ = ["ThreadsRunner", "inside"]
+
+log = logging.getLogger("plait")
 
 #: True in a thread or coroutine that runs items: a `map` called there stays serial unless told otherwise.
 inside: ContextVar[bool] = ContextVar("plait_inside", default=False)
@@ -48,7 +51,7 @@ class ThreadsRunner:
         self._function, self._resources, self._width = function, resources, width
         self._words, self._emit, self._broken, self._context, self._name = words, emit, broken, context, name
         self._queue: SimpleQueue[_Share | None] = SimpleQueue()
-        self._busy = [False] * width
+        self._unfinished = 0  # shares that were put and are not done
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._closing = False
@@ -61,16 +64,10 @@ class ThreadsRunner:
             share = items if grain >= len(items) else items[start : start + grain]
             self._queue.put((first + start, share, budget))
             shares += 1
-        if len(self._threads) < self._width:
-            self._grow(shares)
-
-    def _grow(self, shares: int) -> None:
         with self._lock:
-            if self._closing:
-                return
-            idle = len(self._threads) - sum(self._busy)
-            missing = max(shares, self._queue.qsize()) - idle
-            for _ in range(min(missing, self._width - len(self._threads))):
+            self._unfinished += shares
+            missing = min(self._width, self._unfinished) - len(self._threads)
+            for _ in range(0 if self._closing else missing):
                 slot = len(self._threads)
                 thread = threading.Thread(target=self._serve, args=(slot,), name=f"{self._name}-{slot}", daemon=True)
                 self._threads.append(thread)
@@ -89,17 +86,19 @@ class ThreadsRunner:
         except BaseException as error:  # not the function's: that is in its batch
             self._broken(error)
         finally:
-            self._busy[slot] = False
-            finish()
+            try:
+                finish()
+            except Exception:
+                log.exception("A resource of %s could not be closed.", self._name)
 
     def _work(self, slot: int, call: Callable[[Any], Any]) -> None:
-        busy, words, queue = self._busy, self._words, self._queue
+        words, queue = self._words, self._queue
         while (share := queue.get()) is not None and not self._closing:
-            busy[slot] = True
             first, items, budget = share
             run_items(call, items, first, words, slot, self._emit, budget, streaming=self._streaming)
             words[slot] = 0
-            busy[slot] = False
+            with self._lock:
+                self._unfinished -= 1
             del share, items
 
     def close(self, wait: float) -> list[threading.Thread]:

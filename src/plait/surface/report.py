@@ -88,6 +88,8 @@ class Report:
             "wall_seconds": figures.wall,
             "busy_seconds": figures.busy,
             "cpu_seconds": figures.cpu,
+            "source_held_seconds": figures.held,
+            "consumer_waited_seconds": figures.waited,
             "peak_worker_bytes": figures.peak_memory,
             "bytes_to_workers": figures.bytes_out,
             "bytes_from_workers": figures.bytes_in,
@@ -100,8 +102,9 @@ class Report:
         if self.placement is None:
             return f"{figures.stage}: nothing was run yet."
         lines = [f"{figures.stage}: {_described(self.placement)}, because {_joined(figures.reasons)}."]
-        items, failures = _plural(figures.finished, "item"), _plural(figures.failures, "failure")
-        lines.append(f"{items} in {_seconds(figures.wall)} ({_rate(self.rate)}), {failures}.")
+        lines.append(f"{_plural(figures.finished, 'item')} in {_seconds(figures.wall)} ({_rate(self.rate)}).")
+        if figures.failures:
+            lines.append(f"{_plural(figures.failures, 'failure')}: see run.failures.")
         lines += [line for line in (self._trouble(), self._moved(), self._advice()) if line]
         return "\n".join(lines)
 
@@ -130,15 +133,18 @@ class Report:
         return f"{there} went to the workers and {back} came back{cpu}{memory}."
 
     def _advice(self) -> str:
+        """Which of source, function and consumer was the slowest, and what would help."""
         figures, at = self._figures, self.placement
-        if at is None or not figures.wall or not figures.busy or figures.wall < 0.5 or at.style == "loop":
+        if at is None or figures.wall < 0.5 or not figures.busy or at.style == "loop":
             return ""
-        slots = max(1, figures.seats) * (at.width or 1)
-        share = min(1.0, figures.busy / (slots * figures.wall))
-        if share < 0.5:
-            slower = "the source, the consumer or the sending of items was slower than the function"
-            return f"Its slots were busy {share:.0%} of the time: {slower}."
-        return f"Its slots were busy {share:.0%} of the time: the function is the bottleneck."
+        busy = min(1.0, figures.busy / (max(1, figures.seats) * (at.width or 1) * figures.wall))
+        if busy >= 0.5:
+            return f"The function was the bottleneck: its slots were busy {busy:.0%} of the time."
+        if figures.waited < 0.2 * figures.wall:
+            return f"The consumer was the bottleneck: it waited for results {figures.waited / figures.wall:.0%} of the time."
+        if figures.held < 0.2 * figures.wall:
+            return f"The source was the bottleneck: the slots were busy only {busy:.0%} of the time, waiting for items."
+        return f"The slots were busy only {busy:.0%} of the time: sending items and results took the rest."
 
     def __str__(self) -> str:
         return self.explain()
@@ -202,9 +208,11 @@ def _plural(count: int, word: str) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    if seconds < 1:
+    if seconds < 0.001:
+        return "under 1 ms"
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 120:
+    if seconds < 119.95:
         return f"{seconds:.1f} s"
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
 

@@ -50,7 +50,7 @@ async def _serve(worker: Any, task: int, what: Any, function: Any, resources: An
                 except BaseException as error:
                     worker.send(Kind.UNREADABLE, task, frame.a, body=travel.text(error))
                     continue
-                lane.put(frame.a, items)
+                lane.put(frame.a, items, frame.x)
 
     def readable() -> None:
         try:

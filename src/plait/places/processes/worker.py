@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import contextlib
 import faulthandler
+import logging
 import os
 import pickle
 import signal
@@ -148,8 +149,8 @@ class _Worker:
         if lane is not None:
             try:
                 lane.close()
-            except BaseException as error:
-                self.broken(self.task, error)
+            except Exception:
+                logging.getLogger("plait").exception("A resource could not be closed.")
         self.task = 0
         self.encoder.trim()
 
