@@ -42,8 +42,7 @@ def run_inline(
     """
     call, close = open_sync(function, rules.resources)
     outcomes = Outcomes(rules, figures, hub, random.random)
-    before, cpu = figures.finished + figures.failures, time.thread_time()
-    index = first - 1
+    before, cpu, index = figures.finished + figures.failures, time.thread_time(), first - 1
 
     def count() -> None:
         figures.read = index + 1
@@ -72,10 +71,8 @@ def run_inline(
         if (fatal := outcomes.fatal(ended=True)) is not None:
             raise fatal
         figures.outcome = "done"
-    except GeneratorExit:
-        raise
-    except BaseException:
-        figures.outcome = "failed"
+    except BaseException as error:
+        figures.outcome = "" if isinstance(error, GeneratorExit) else "failed"
         raise
     finally:
         if not watched:

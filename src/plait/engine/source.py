@@ -69,7 +69,8 @@ async def feed_async(source: AsyncIterator[Any], lane: Lane, outlet: Outlet) -> 
 
 def source_failed(error: BaseException, read: int) -> BaseException:
     """`error` with a note that it came from the source."""
-    error.add_note(f"Raised by the source after {read} items; the results of those came first.")
+    first = f" after {read} items, whose results came first" if read else ""
+    error.add_note(f"Raised by the source of the items{first}.")
     if type(error).__name__ == "ProgrammingError" and "same thread" in str(error):
         error.add_note("Plait reads its source in a thread of its own: pass list(cursor), or model='serial'.")
     if isinstance(error, StopIteration):  # raised out of a generator of ours it would become something else

@@ -85,7 +85,7 @@ def _max_failures(value: Any) -> float | None:
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
-        or value < 0
+        or not value >= 0
         or (isinstance(value, float) and value >= 1)
     ):
         raise OptionError("max_failures", value, "it takes a count (int) or a share below 1 (float)")

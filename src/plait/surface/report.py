@@ -141,7 +141,8 @@ class Report:
         if busy >= 0.5:
             return f"The function was the bottleneck: its slots were busy {busy:.0%} of the time."
         if figures.waited < 0.2 * figures.wall:
-            return f"The consumer was the bottleneck: it waited for results {figures.waited / figures.wall:.0%} of the time."
+            share = figures.waited / figures.wall
+            return f"The consumer was the bottleneck: it waited for results only {share:.0%} of the time."
         if figures.held < 0.2 * figures.wall:
             return f"The source was the bottleneck: the slots were busy only {busy:.0%} of the time, waiting for items."
         return f"The slots were busy only {busy:.0%} of the time: sending items and results took the rest."
