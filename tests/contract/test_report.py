@@ -45,7 +45,7 @@ def test_the_report_explains_in_words(case):
     assert told.startswith(f"work: {run.report.model.partition('+')[0]}")
     assert ", because " in told
     assert "90 items in " in told
-    assert "10 failures." in told
+    assert "10 failures" in told
     assert "10 retries" in told
     assert str(run.report) == told
     assert "<table>" in run.report._repr_html_()

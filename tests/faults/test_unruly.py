@@ -275,16 +275,18 @@ def test_workers_that_run_out_of_descriptors(pool, model):
 
 
 def test_a_thread_that_cannot_be_ended_is_named(caplog):
-    release = threading.Event()
+    begun, release = threading.Event(), threading.Event()
 
     def stuck(x):
         if x == 1:
+            begun.set()
             release.wait(20)
         return x
 
-    began = time.monotonic()
     with plait.map(stuck, range(4), model="threads", width=2) as run:
-        assert next(iter(run)) == 0
+        run.start()
+        assert begun.wait(10)
+        began = time.monotonic()
     assert time.monotonic() - began < 2.5
     release.set()
     assert "thread plait-stuck-" in caplog.text

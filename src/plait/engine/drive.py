@@ -13,7 +13,7 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextvars import copy_context
 from typing import Any
 
@@ -67,7 +67,7 @@ class Drive:
         self.closed = False
         self._lock = threading.Lock()
         self._context = copy_context()
-        self._inline: Iterator[Any] | None = None
+        self._inline: Generator[Any, None, None] | None = None
         self._cancelled: list[BaseException] = []  # what an inline run looks at between two items
 
     # --- starting ---------------------------------------------------------------------------------------------------
@@ -217,16 +217,15 @@ class Drive:
         self.started = True
         self._begin()
         self._chose(self.asked, ("model= asks for it",))
-        try:
-            self._inline = self._run_inline(iter(self.items))
-            yield from self._inline
-        finally:
-            self.close()
+        self._inline = self._run_inline(iter(self.items))
+        return self._inline
 
-    def _run_inline(self, source: Iterator[Any]) -> Iterator[Any]:
+    def _run_inline(self, source: Iterator[Any]) -> Generator[Any, None, None]:
         figures = self.figures
         figures.seats = 1
-        return run_inline(self.function, source, figures.read, self.rules, figures, self.hub, self._cancelled)
+        return run_inline(
+            self.function, source, figures.read, self.rules, figures, self.hub, self._cancelled, self.close
+        )
 
     def _segments(self) -> Iterator[Any]:
         if not self.started:
@@ -287,6 +286,8 @@ class Drive:
         if not self.lane.over and self._inline is None and self.ending.thread is not None:
             self.ending.cancelled = True
             self.lane.stop(RunCancelled("it was left before its end"))
+        if self._inline is not None and not self._inline.gi_running:
+            self._inline.close()  # its resources are closed now, not when it is collected
         return True
 
     def _ended(self) -> None:

@@ -1,10 +1,15 @@
-"""`here x serial`: the function is called in the consumer's own thread, one item at a time, as `map` does."""
+"""`here x serial`: the function is called in the consumer's own thread, one item at a time, as `map` does.
+
+Three loops, since the cheapest is what a million tiny items need: a plain one; one whose items are looked at from the
+process's ticker, when there is a timeout; one that reads the clock around each item, when somebody observes.
+"""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from types import TracebackType
 from typing import Any
 
 from plait.engine.figures import Figures
@@ -14,13 +19,16 @@ from plait.engine.rules import Rules
 from plait.errors import ItemTimeout
 from plait.events import ChunkFinished, Hub, ItemFinished
 from plait.failure import Failure
+from plait.policy.overdue import Overdue, tick_for
 from plait.styles.batch import Raised, raised
 from plait.styles.resources import open_sync
+from plait.sync.ticker import ticker
 
 __all__ = ["run_inline"]
 
 #: Seconds after which observers are told of what has finished since.
 TOLD = 0.05
+_LEFT_OUT = object()
 
 
 def run_inline(
@@ -31,28 +39,105 @@ def run_inline(
     figures: Figures,
     hub: Hub,
     cancelled: Sequence[BaseException] = (),
-) -> Iterator[Any]:
+    ended: Callable[[], None] = lambda: None,
+) -> Generator[Any, None, None]:
     """Results one by one, each computed when it is asked for; nothing is read ahead.
 
     Parameters:
         first: index of the source's next item.
         cancelled: once there is an error in it, that is raised instead of the next result.
+        ended: called when the last result was taken, or no more are wanted.
 
-    Cost: some 20 ns an item beyond the builtin `map`; with a timeout or observers, some 100 ns.
+    Cost: some 10 ns an item beyond the builtin `map`; 30 with a timeout; 200 with observers.
     """
-    call, close = open_sync(function, rules.resources)
-    outcomes = Outcomes(rules, figures, hub, random.random)
-    before, cpu, index = figures.finished + figures.failures, time.thread_time(), first - 1
+    run = _Inline(function, first, rules, figures, hub, ended)
+    if hub.wanted:
+        return _watched(run, source, cancelled)
+    return _plain(run, source, cancelled) if rules.patience is None else _timed(run, source, cancelled)
 
-    def count() -> None:
+
+class _Inline:
+    """What the three loops share: opened before the first item, settled and closed after the last."""
+
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        first: int,
+        rules: Rules,
+        figures: Figures,
+        hub: Hub,
+        ended: Callable[[], None],
+    ) -> None:
+        self.function, self.first, self.rules, self.figures, self.hub = function, first, rules, figures, hub
+        self.outcomes = Outcomes(rules, figures, hub, random.random)
+        self._before, self._ended = figures.finished + figures.failures, ended
+
+    def __enter__(self) -> _Inline:
+        self._cpu = time.thread_time()
+        self.call, self._close = open_sync(self.function, self.rules.resources)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.figures.cpu += time.thread_time() - self._cpu
+        try:
+            self._close()
+            if kind is None and (fatal := self.outcomes.fatal(ended=True)) is not None:
+                kind = type(fatal)
+                raise fatal
+        finally:
+            self.figures.outcome = "done" if kind is None else "" if kind is GeneratorExit else "failed"
+            self._ended()
+
+    def count(self, index: int) -> None:
+        """The item `index` was the last: what has finished is what did not fail."""
+        figures = self.figures
         figures.read = index + 1
-        figures.finished = before + index + 1 - first - figures.failures
+        figures.finished = self._before + index + 1 - self.first - figures.failures
 
-    watched = rules.patience is not None or hub.wanted
-    try:
-        if watched:
-            yield from _watched(call, source, first, outcomes, figures, cancelled)
-        else:
+    def recover(self, item: Any, index: int, failed: Raised) -> Any:
+        """Try a failed item again while its rules allow; its result, its `Failure`, or nothing."""
+        piece, outcomes, patience = Piece(index, [item]), self.outcomes, self.rules.patience
+        while (wait := outcomes.again(piece, failed, time.monotonic())) is not None:
+            time.sleep(wait)
+            began = time.perf_counter()
+            try:
+                value = self.call(item)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                failed = raised(error, time.perf_counter() - began)
+            else:
+                took = time.perf_counter() - began
+                if patience is None or took < patience:
+                    self._tell()
+                    return value
+                failed = self.late(took)
+        segment = outcomes.failure(piece, failed)
+        self._tell()
+        if (fatal := outcomes.fatal(ended=False)) is not None:
+            raise fatal
+        return segment[2][0] if segment is not None and segment[2] else _LEFT_OUT
+
+    def late(self, took: float) -> Raised:
+        """The attempt took too long: its result is refused."""
+        self.figures.timeouts += 1
+        fate = f"it took {took:.3g} s or more, and its result is refused"
+        error = ItemTimeout(self.rules.patience or 0.0, self.rules.impatience, fate)
+        return Raised(error, f"{type(error).__name__}: {error}\n", took)
+
+    def _tell(self) -> None:
+        events, self.outcomes.events = self.outcomes.events, []
+        for event in events:
+            self.hub.emit(event)
+
+
+def _plain(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseException]) -> Generator[Any, None, None]:
+    index = run.first - 1
+    with run:
+        call = run.call
+        try:
             for item in source:
                 if cancelled:
                     raise cancelled[0]
@@ -62,113 +147,85 @@ def run_inline(
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:
-                    count()
-                    value = _recover(call, item, index, raised(error, 0.0), outcomes, figures)
+                    run.count(index)
+                    value = run.recover(item, index, raised(error, 0.0))
                     if value is _LEFT_OUT:
                         continue
                 yield value
-            count()
-        if (fatal := outcomes.fatal(ended=True)) is not None:
-            raise fatal
-        figures.outcome = "done"
-    except BaseException as error:
-        figures.outcome = "" if isinstance(error, GeneratorExit) else "failed"
-        raise
-    finally:
-        if not watched:
-            count()
-        figures.cpu += time.thread_time() - cpu
-        close()
+        finally:
+            run.count(index)
 
 
-_LEFT_OUT = object()
+def _timed(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseException]) -> Generator[Any, None, None]:
+    """As `_plain`. The ticker sees which item is in hand, and leaves word when that is the same for too long."""
+    index, patience = run.first - 1, run.rules.patience or 0.0
+    hand, late = [0], set[int]()
+    overdue = Overdue(patience)
+    with run:
+        off = ticker().every(tick_for(patience), lambda: late.update(overdue.sample(0, hand, time.monotonic())))
+        call = run.call
+        try:
+            for item in source:
+                if cancelled:
+                    raise cancelled[0]
+                index += 1
+                hand[0] = index + 1
+                try:
+                    value = call(item)
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:
+                    run.count(index)
+                    value = run.recover(item, index, raised(error, 0.0))
+                else:
+                    if late:  # it may also speak of an item before, whose consumer took its time
+                        if index + 1 in late:
+                            run.count(index)
+                            value = run.recover(item, index, run.late(patience))
+                        late.clear()
+                if value is not _LEFT_OUT:
+                    yield value
+        finally:
+            off()
+            run.count(index)
 
 
-def _watched(
-    call: Callable[[Any], Any],
-    source: Iterator[Any],
-    first: int,
-    outcomes: Outcomes,
-    figures: Figures,
-    cancelled: Sequence[BaseException],
-) -> Iterator[Any]:
-    """The same with the clock read around each item."""
-    clock, hub, rules = time.perf_counter, outcomes.hub, outcomes.rules
-    patience = rules.patience if rules.patience is not None else float("inf")
+def _watched(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseException]) -> Generator[Any, None, None]:
+    """The same with the clock read around each item, and observers told."""
+    clock, hub, figures, stage = time.perf_counter, run.hub, run.figures, run.rules.name
+    patience = run.rules.patience if run.rules.patience is not None else float("inf")
     told, count, lost, busy = clock(), 0, 0, 0.0
     each = hub.wants(ItemFinished)
-    for index, item in enumerate(source, first):
-        if cancelled:
-            raise cancelled[0]
-        figures.read = index + 1
-        began = clock()
-        failed = None
-        value: Any = None
-        try:
-            value = call(item)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            failed = raised(error, clock() - began)
-        now = clock()
-        if now - began >= patience:
-            failed = _late(rules, now - began)
-            figures.timeouts += 1
-        count += 1
-        busy += now - began
-        if failed is not None:
-            value = _recover(call, item, index, failed, outcomes, figures)
+    with run:
+        for index, item in enumerate(source, run.first):
+            if cancelled:
+                raise cancelled[0]
+            figures.read = index + 1
+            value, failed, began = _attempt(run, item, clock)
+            now = clock()
+            if now - began >= patience:
+                failed = run.late(now - began)
+            if failed is not None:
+                value = run.recover(item, index, failed)
             gone = value is _LEFT_OUT or isinstance(value, Failure)
             figures.finished += not gone
-            lost += gone
-        else:
-            figures.finished += 1
-            if each:
-                hub.emit(ItemFinished(stage=rules.name, index=index, attempt=1))
-        if hub.wanted and now - told > TOLD:
-            hub.emit(ChunkFinished(stage=rules.name, items=count, failed=lost, seconds=busy))
-            told, count, lost, busy = now, 0, 0, 0.0
-        if value is not _LEFT_OUT:
-            yield value
-    if count and hub.wanted:
-        hub.emit(ChunkFinished(stage=rules.name, items=count, failed=lost, seconds=busy))
+            count, lost, busy = count + 1, lost + gone, busy + now - began
+            if each and not gone:
+                hub.emit(ItemFinished(stage=stage, index=index, attempt=1))
+            if now - told > TOLD:
+                hub.emit(ChunkFinished(stage=stage, items=count, failed=lost, seconds=busy))
+                told, count, lost, busy = now, 0, 0, 0.0
+            if value is not _LEFT_OUT:
+                yield value
+        if count:
+            hub.emit(ChunkFinished(stage=stage, items=count, failed=lost, seconds=busy))
 
 
-def _late(rules: Rules, took: float) -> Raised:
-    error = ItemTimeout(rules.patience or 0.0, rules.impatience, f"it took {took:.3g} s, and its result is refused")
-    return Raised(error, f"{type(error).__name__}: {error}\n", took)
-
-
-def _recover(
-    call: Callable[[Any], Any], item: Any, index: int, failed: Raised, outcomes: Outcomes, figures: Figures
-) -> Any:
-    """Try a failed item again while its rules allow; its result, its `Failure`, or nothing."""
-    piece = Piece(index, [item])
-    rules = outcomes.rules
-    while (wait := outcomes.again(piece, failed, time.monotonic())) is not None:
-        time.sleep(wait)
-        began = time.perf_counter()
-        try:
-            value = call(item)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            failed = raised(error, time.perf_counter() - began)
-        else:
-            took = time.perf_counter() - began
-            if rules.patience is None or took < rules.patience:
-                _tell(outcomes)
-                return value
-            failed = _late(rules, took)
-            figures.timeouts += 1
-    segment = outcomes.failure(piece, failed)
-    _tell(outcomes)
-    if (fatal := outcomes.fatal(ended=False)) is not None:
-        raise fatal
-    return segment[2][0] if segment is not None and segment[2] else _LEFT_OUT
-
-
-def _tell(outcomes: Outcomes) -> None:
-    events, outcomes.events = outcomes.events, []
-    for event in events:
-        outcomes.hub.emit(event)
+def _attempt(run: _Inline, item: Any, clock: Callable[[], float]) -> tuple[Any, Raised | None, float]:
+    began = clock()
+    try:
+        return run.call(item), None, began
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return None, raised(error, clock() - began), began

@@ -73,7 +73,7 @@ def test_one_after_the_other_needs_one_thread(bench, until):
     for at in range(5):
         one.put(at, [at])
         assert one.next() == (at, [at * 2], [], None, pytest.approx(0, abs=1), None)
-        until(lambda: not any(one.words), what="the slot's word cleared")
+        until(lambda: not one.runner._unfinished, what="the end of the share")
     assert one.threads == ["bench-0"]
 
 

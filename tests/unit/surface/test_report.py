@@ -51,16 +51,23 @@ def test_without_reasons_it_says_so():
 
 
 @pytest.mark.parametrize(
-    ("finished", "failures", "seconds", "line"),
+    ("finished", "seconds", "line"),
     [
-        (1200, 0, 2.0, "1,200 items in 2.0 s (600/s), 0 failures."),
-        (1, 1, 2.0, "1 item in 2.0 s (0.5/s), 1 failure."),
-        (3, 1000, 0.25, "3 items in 250 ms (12/s), 1,000 failures."),
-        (10**6, 0, 150.0, "1,000,000 items in 2 min 30 s (6,667/s), 0 failures."),
+        (1200, 2.0, "1,200 items in 2.0 s (600/s)."),
+        (1, 2.0, "1 item in 2.0 s (0.5/s)."),
+        (3, 0.25, "3 items in 250 ms (12/s)."),
+        (2, 0.0004, "2 items in under 1 ms (5,000/s)."),
+        (10**6, 150.0, "1,000,000 items in 2 min 30 s (6,667/s)."),
     ],
 )
-def test_the_second_says_how_much_in_which_time(finished, failures, seconds, line):
-    assert explained(finished=finished, failures=failures, seconds=seconds)[1] == line
+def test_the_second_says_how_much_in_which_time(finished, seconds, line):
+    assert explained(finished=finished, seconds=seconds)[1] == line
+
+
+def test_failures_are_told_where_there_were_any_and_where_to_find_them():
+    assert explained(failures=1)[2] == "1 failure: see run.failures."
+    assert explained(failures=1000, retries=2)[2:4] == ["1,000 failures: see run.failures.", "On the way: 2 retries."]
+    assert not any("failure" in line for line in explained(finished=5))
 
 
 def test_trouble_is_told_where_there_was_any():
@@ -84,14 +91,26 @@ class TestBottleneck:
         return Report(figures(**counts)).explain()
 
     def test_busy_slots_mean_the_function(self):
-        assert "Its slots were busy 75% of the time: the function is the bottleneck." in self.said(busy=12.0, seats=1)
+        words = "The function was the bottleneck: its slots were busy 75% of the time."
+        assert words in self.said(busy=12.0, seats=1)
+        assert words in self.said(busy=12.0, seats=1, held=1.5, waited=0.1), "whatever else waited"
 
-    def test_idle_slots_mean_something_else(self):
-        assert "Its slots were busy 25% of the time: the source, the consumer" in self.said(busy=4.0, seats=1)
+    def test_a_consumer_that_hardly_waited_was_it(self):
+        words = "The consumer was the bottleneck: it waited for results only 5% of the time."
+        assert words in self.said(busy=4.0, seats=1, waited=0.1, held=1.9)
+
+    def test_a_source_that_was_hardly_held_back_was_it(self):
+        words = "The source was the bottleneck: the slots were busy only 25% of the time, waiting for items."
+        assert words in self.said(busy=4.0, seats=1, waited=1.9, held=0.1)
+
+    def test_nobody_was_it_where_both_waited(self):
+        said = self.said(busy=4.0, seats=1, waited=1.0, held=1.0)
+        assert "The slots were busy only 25% of the time: sending items and results took the rest." in said
+        assert "bottleneck" not in said
 
     def test_seats_share_the_time(self):
         two = Placement("processes", "serial", 2, 1)
-        assert "busy 50% of the time: the function" in self.said(placement=two, busy=2.0, seats=2)
+        assert "its slots were busy 50% of the time" in self.said(placement=two, busy=2.0, seats=2)
 
     @pytest.mark.parametrize("why", [{"seconds": 0.4}, {"busy": 0.0}, {"placement": Placement("here", "loop", 1, 8)}])
     def test_nothing_is_said_where_nothing_is_known(self, why):
