@@ -20,7 +20,10 @@ def work(x):
 @cases()
 def test_the_figures_of_a_finished_run(case):
     run = case.map(work, range(100), on_error="skip", retries=plait.Retry(1, backoff=0))
-    assert len(list(run)) == 90
+    crashed = []
+    with run.observe(crashed.append, types=[events.WorkerCrashed]):
+        assert len(list(run)) == 90
+    assert crashed == []
     report = run.report
     figures = report.to_dict()
     assert json.loads(json.dumps(figures)) == figures

@@ -25,6 +25,7 @@ from plait.engine.inline import run_inline
 from plait.engine.loops import LoopThread
 from plait.engine.mishaps import GuardedLane
 from plait.engine.outlet import Outlet
+from plait.engine.reaper import reaper
 from plait.engine.rules import Rules
 from plait.engine.source import Bridge, feed, feed_async, length
 from plait.engine.trial import Trial, Verdict
@@ -79,6 +80,7 @@ class Drive:
                 return
             self.started = True
         self.loop = loop
+        reaper().enter()
         self._begin()
         thread = threading.Thread(target=self._context.run, args=(self._drive,), name="plait-drive", daemon=True)
         self.ending.thread = thread
@@ -236,8 +238,13 @@ class Drive:
                 yield results
             if self._inline is not None:
                 yield self._inline
-        finally:
+        except GeneratorExit:  # left before its end, perhaps by the garbage collector, in any thread
+            reaper().end(self.close)
+            raise
+        except BaseException:
             self.close()
+            raise
+        self.close()
 
     def _take(self) -> list[Any] | None:
         began = time.perf_counter()
@@ -266,6 +273,11 @@ class Drive:
             self.ending.cancelled = True
             self.lane.stop(error)
 
+    def drop(self) -> None:
+        """End it, from a finalizer: nothing is waited for, no lock is taken here."""
+        if self.started and not self.closed:
+            reaper().end(self.close, wait=False)
+
     def close(self) -> None:
         """End everything that the run has started, within 2 s. Safe to call twice."""
         if self._closing():
@@ -286,13 +298,15 @@ class Drive:
         if not self.lane.over and self._inline is None and self.ending.thread is not None:
             self.ending.cancelled = True
             self.lane.stop(RunCancelled("it was left before its end"))
-        if self._inline is not None and not self._inline.gi_running:
+        if self._inline is not None and not getattr(self._inline, "gi_running", False):
             self._inline.close()  # its resources are closed now, not when it is collected
         return True
 
     def _ended(self) -> None:
         figures = self.figures
         figures.end()
+        if self.ending.thread is not None:
+            reaper().leave()
         if self.hub.wanted and self.started:
             inline = self._inline is not None
             cancelled = self.ending.cancelled or (inline and not figures.outcome)

@@ -129,8 +129,8 @@ class Run(Generic[R]):
                 stacklevel=2,
                 source=self,
             )
-        elif drive.started and not drive.closed and self._used in ("started", "entered"):
-            drive.cancel("the run was dropped")
+        elif self._used in ("started", "entered"):
+            drive.drop()
 
     # --- watching ---------------------------------------------------------------------------------------------------
 

@@ -9,10 +9,15 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 __all__ = ["Ticker", "ticker"]
 
 log = logging.getLogger("plait")
+
+
+#: When, in which order, and what to call; nothing once it was called off.
+_Entry = list[Any]
 
 
 class Ticker:
@@ -21,20 +26,22 @@ class Ticker:
     Concurrency: safe from any thread. The functions must be short: they share the thread.
     """
 
+    #: Seconds without a timer after which the thread ends, and at most between two looks at which were called off.
     IDLE = 1.0
-    #: Seconds to wait at once: the system cannot wait for ever.
-    LONGEST = 3600.0
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Callable[[], object]]] = []
+        self._heap: list[_Entry] = []
         self._count = itertools.count()
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
         self._alive = False
 
     def at(self, when: float, call: Callable[[], object]) -> Callable[[], None]:
-        """Call `call()` at `when` (`time.monotonic()` seconds); returns what calls it off."""
-        entry = (when, next(self._count), call)
+        """Call `call()` at `when` (`time.monotonic()` seconds); returns what calls it off.
+
+        Calling off takes no lock, so that a finalizer may do it, in whichever thread the garbage collector runs.
+        """
+        entry: _Entry = [when, next(self._count), call]
         with self._wake:
             heapq.heappush(self._heap, entry)
             if not self._alive:
@@ -42,7 +49,7 @@ class Ticker:
                 threading.Thread(target=self._run, name="plait-ticker", daemon=True).start()
             elif self._heap[0] is entry:
                 self._wake.notify()
-        return lambda: self._off(entry)
+        return lambda: entry.__setitem__(2, None)
 
     def every(self, seconds: float, call: Callable[[], object]) -> Callable[[], None]:
         """Call `call()` every `seconds` until called off."""
@@ -65,26 +72,23 @@ class Ticker:
 
         return stop
 
-    def _off(self, entry: tuple[float, int, Callable[[], object]]) -> None:
-        with self._lock:  # the plain lock: Ctrl-C inside a Condition's own lines would leave it taken
-            if entry in self._heap:
-                self._heap.remove(entry)
-                heapq.heapify(self._heap)
-
     def _run(self) -> None:
         while True:
             with self._wake:
+                self._heap = [entry for entry in self._heap if entry[2] is not None]
+                heapq.heapify(self._heap)
                 if not self._heap and not self._wake.wait_for(lambda: self._heap, self.IDLE):
                     self._alive = False
                     return
                 when, _, call = self._heap[0]
                 now = time.monotonic()
-                if when > now:
-                    self._wake.wait(min(when - now, self.LONGEST))
+                if when > now and call is not None:
+                    self._wake.wait(min(when - now, self.IDLE))
                     continue
                 heapq.heappop(self._heap)
             try:
-                call()
+                if call is not None:
+                    call()
             except Exception:
                 log.exception("A timer of Plait failed.")
             del call
