@@ -137,6 +137,8 @@ class Drive:
             self._try(chosen.placement)
         if not (chosen.ended and self.lane.settled):
             self._open(chosen.placement)
+        for item in chosen.unread:
+            self.lane.offer(item)
         if chosen.ended and not self.lane.read_all:
             self.lane.end()
         return chosen.ended

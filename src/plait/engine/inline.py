@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from types import TracebackType
+from types import CoroutineType, TracebackType
 from typing import Any
 
 from plait.engine.figures import Figures
@@ -22,6 +22,7 @@ from plait.failure import Failure
 from plait.policy.overdue import Overdue, tick_for
 from plait.styles.batch import Raised, raised
 from plait.styles.resources import open_sync
+from plait.styles.serial import refuse_coroutine
 from plait.sync.ticker import ticker
 
 __all__ = ["run_inline"]
@@ -90,6 +91,13 @@ class _Inline:
             self.figures.outcome = "done" if kind is None else "" if kind is GeneratorExit else "failed"
             self._ended()
 
+    def first_call(self, item: Any) -> Any:
+        """Call the function, and look whether it gives results at all."""
+        value = self.call(item)
+        if type(value) is CoroutineType:
+            refuse_coroutine(value)
+        return value
+
     def count(self, index: int) -> None:
         """The item `index` was the last: what has finished is what did not fail."""
         figures = self.figures
@@ -136,7 +144,7 @@ class _Inline:
 def _plain(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseException]) -> Generator[Any, None, None]:
     index = run.first - 1
     with run:
-        call = run.call
+        call: Callable[[Any], Any] = run.first_call
         try:
             for item in source:
                 if cancelled:
@@ -152,6 +160,7 @@ def _plain(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseExceptio
                     if value is _LEFT_OUT:
                         continue
                 yield value
+                call = run.call
         finally:
             run.count(index)
 
@@ -163,7 +172,7 @@ def _timed(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseExceptio
     overdue = Overdue(patience)
     with run:
         off = ticker().every(tick_for(patience), lambda: late.update(overdue.sample(0, hand, time.monotonic())))
-        call = run.call
+        call: Callable[[Any], Any] = run.first_call
         try:
             for item in source:
                 if cancelled:
@@ -185,6 +194,7 @@ def _timed(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseExceptio
                         late.clear()
                 if value is not _LEFT_OUT:
                     yield value
+                    call = run.call
         finally:
             off()
             run.count(index)
@@ -224,7 +234,7 @@ def _watched(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseExcept
 def _attempt(run: _Inline, item: Any, clock: Callable[[], float]) -> tuple[Any, Raised | None, float]:
     began = clock()
     try:
-        return run.call(item), None, began
+        return run.first_call(item), None, began
     except KeyboardInterrupt:
         raise
     except BaseException as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass
+from types import CoroutineType
 from typing import Any
 
 from plait import machine
@@ -81,6 +82,7 @@ class Chosen:
         ended: the source has no more items.
         inline: the consumer may run the rest itself.
         on_trial: workers are to find out whether items wait.
+        unread: items to be run before the rest of the source.
     """
 
     placement: Placement
@@ -88,6 +90,7 @@ class Chosen:
     ended: bool = False
     inline: bool = False
     on_trial: bool = False
+    unread: tuple[Any, ...] = ()
 
 
 def choose_for(function: Any, source: Iterator[Any], rules: Rules, lane: Lane, *, is_async: bool) -> Chosen:
@@ -98,7 +101,11 @@ def choose_for(function: Any, source: Iterator[Any], rules: Rules, lane: Lane, *
     figures = lane.figures
     evidence, travel, ended = None, None, False
     if not (is_async or rules.isolate or rules.patience is not None):
-        evidence, ended, travel = _measure(function, source, rules, lane)
+        try:
+            evidence, ended, travel = _measure(function, source, rules, lane)
+        except _Coroutine as found:
+            why = "the function returned a coroutine: it is called on an event loop"
+            return Chosen(with_defaults(Placement("here", "loop"), rules), (why,), unread=(found.item,))
     if ended or (figures.total is not None and 0 < figures.total <= figures.read):
         why = "the source raised" if lane.over or lane.failed_source else "all items were run while measuring"
         left = Placement("here", "serial") if lane.settled else Placement("here", "threads", width=1)
@@ -109,6 +116,13 @@ def choose_for(function: Any, source: Iterator[Any], rules: Rules, lane: Lane, *
         return Chosen(wide, reasons, on_trial=True)
     serial = placement.place == "here" and placement.style == "serial" and not is_async
     return Chosen(placement, reasons, inline=serial and lane.settled)
+
+
+class _Coroutine(Exception):
+    """A function that is not async, as far as could be seen, returned a coroutine for `item`."""
+
+    def __init__(self, item: Any) -> None:
+        self.item = item
 
 
 def _measure(
@@ -135,6 +149,9 @@ def _measure(
                     value, problem = probe.call(lambda one: context.copy().run(call, one), item), None
                 except BaseException as error:
                     value, problem = None, raised(error, 0.0)
+                if type(value) is CoroutineType and not ran and not isinstance(rules.model, tuple):
+                    value.close()  # not begun: as if it had not been called
+                    raise _Coroutine(item)
                 ran += 1
                 if ran <= 2 and travel is None:
                     travel = why_not((item, value))

@@ -1,6 +1,6 @@
 """`Reaper`: ends runs that were left, from a thread of its own.
 
-A run that was left half-way is ended by its generator's `finally` or by `__del__`. When it is part of a reference cycle,
+A run that was left half-way is ended by its generator's `finally` or `__del__`. When it is part of a reference cycle,
 the garbage collector calls those, in whichever thread happens to allocate: perhaps one of Plait's, inside one of its
 locks. Taking another lock there would be waiting for oneself. So nothing is taken there: the run is put on a
 `SimpleQueue`, whose `put` is made for that, and this thread ends it.

@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context, copy_context
 from time import perf_counter
+from types import CoroutineType
 from typing import Any
 
 from plait.styles.batch import Batch, Emit, Raised, raised
 from plait.sync.ticker import ticker
 
-__all__ = ["FLUSH", "Streaming", "changed", "run_items"]
+__all__ = ["FLUSH", "Streaming", "changed", "refuse_coroutine", "run_items"]
 
 #: Seconds after which finished results are sent although more are to come: slow items stream, fast ones share a batch.
 FLUSH = 0.01
@@ -114,7 +115,11 @@ def _run_some(
     for seq, item in pairs:
         words[slot] = seq + 1
         try:
-            values.append(call(item))
+            value = call(item)
+            if type(value) is CoroutineType:
+                refuse_coroutine(value)
+            values.append(value)
+            del value
         except BaseException as error:
             # The error first: whoever sees the value's place must find what belongs there.
             run.errors.append((len(values), raised(error, clock() - run.last)))
@@ -131,6 +136,17 @@ def _run_some(
             return True
     run.flush(final=True)
     return False
+
+
+def refuse_coroutine(value: CoroutineType[Any, Any, Any]) -> None:
+    """A coroutine that nobody awaits is no result.
+
+    Raises:
+        TypeError: always.
+    """
+    value.close()
+    wants = "map the async function itself, or say model='async'"
+    raise TypeError(f"the function returned a coroutine ({value.__qualname__}) instead of a result: {wants}")
 
 
 def changed(clean: Context) -> bool:

@@ -57,8 +57,10 @@ class TestRoom:
         assert line().room(post("loop", 16, in_hand=20), [one]) == 0
 
     def test_it_is_not_woken_for_a_single_place(self):
-        assert line().room(post("loop", 16, in_hand=19), [post()]) == 0
-        assert line().room(post("loop", 16, in_hand=18), [post()]) == 2
+        one = line(size=2)
+        room = 16 + 2 * 16
+        assert one.room(post("loop", 16, in_hand=room - 1), [post()]) == 0
+        assert one.room(post("loop", 16, in_hand=room - 2), [post()]) == 2
 
     def test_slow_items_wait_in_no_seat_while_there_are_others(self):
         one = post("threads", 4)

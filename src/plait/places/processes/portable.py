@@ -7,6 +7,7 @@ from typing import Any
 
 from plait.errors import CannotTravel
 from plait.failure import shown
+from plait.places.processes import clouded
 
 __all__ = ["by_value", "portable"]
 
@@ -112,6 +113,4 @@ def by_value(thing: Any) -> Any:
     Raises:
         Exception: whatever stands in the way.
     """
-    import cloudpickle
-
-    return _Carried(cloudpickle.dumps(thing, 5))
+    return _Carried(clouded.dumps(thing))

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from plait.errors import CannotTravel
+from plait.places.processes import clouded
 from plait.places.processes.portable import by_value, portable
 from plait.places.processes.wire import dumps
 from plait.styles.batch import Batch, raised
@@ -24,6 +25,10 @@ __all__ = ["Shipped", "dumps_each", "dumps_items", "load", "ship", "text", "why_
 
 #: Bytes of a function with all that it drags in, above which it is refused.
 HUGE = 512 << 20
+REMEDY = (
+    "Open it inside the function, pass it as resources={...}, define it in a module that workers can import, "
+    "or choose model='threads'."
+)
 
 
 class Shipped(NamedTuple):
@@ -49,21 +54,25 @@ def ship(thing: Any, what: str) -> Shipped:
     if whole:
         cloudpickle.register_pickle_by_value(module)
     try:
-        blob = cloudpickle.dumps(thing, 5)
-        definitions = tuple(_definitions(cloudpickle))
+        blob = clouded.dumps(thing)
+        definitions = tuple(_definitions())
     except Exception as error:
-        culprit = _culprit(thing, cloudpickle)
-        remedy = "Open it inside the function or pass it as resources={...}, or choose model='threads'."
-        raise CannotTravel(what, f"{culprit}{error}", remedy) from error
+        raise CannotTravel(what, f"{_culprit(thing)}{error}", REMEDY) from error
     finally:
         if whole:
             cloudpickle.unregister_pickle_by_value(module)
     if len(blob) > HUGE:
         raise CannotTravel(
             what,
-            f"with what it drags in it weighs {len(blob) >> 20} MiB, most of it {_heaviest(thing, cloudpickle)}",
+            f"with what it drags in it weighs {len(blob) >> 20} MiB, most of it {_heaviest(thing)}",
             "Load that inside the function or with resources={...}, or pass it as part of the items.",
         )
+    names = clouded.by_name_in_main(blob, {name for name, _ in definitions})
+    if names:
+        why = (
+            f"it needs {names[0]!r}, which pickle finds only by its name in __main__, and a worker has another __main__"
+        )
+        raise CannotTravel(what, why, REMEDY)
     return Shipped(blob, definitions)
 
 
@@ -80,11 +89,19 @@ def why_not(thing: Any) -> str | None:
 
 
 def load(shipped: Shipped) -> Any:
-    """What `ship` was given."""
+    """What `ship` was given.
+
+    Raises:
+        CannotTravel: this process cannot import what it needs.
+    """
     main = sys.modules["__main__"]
-    for name, blob in shipped.definitions:
-        setattr(main, name, pickle.loads(blob))
-    return pickle.loads(shipped.blob)
+    try:
+        for name, blob in shipped.definitions:
+            setattr(main, name, pickle.loads(blob))
+        return pickle.loads(shipped.blob)
+    except Exception as error:
+        why = f"a worker could not load it: {type(error).__name__}: {error}"
+        raise CannotTravel("The function", why, REMEDY) from error
 
 
 def _importable(thing: Any) -> bool:
@@ -119,13 +136,13 @@ def _on_path(module: Any, spec: Any) -> bool:
     return type(spec.loader).__name__ not in ("SourceFileLoader", "SourcelessFileLoader")
 
 
-def _definitions(cloudpickle: Any) -> list[tuple[str, bytes]]:
+def _definitions() -> list[tuple[str, bytes]]:
     main = sys.modules.get("__main__")
     found = []
     for name, thing in list(vars(main).items()) if main is not None else ():
         if isinstance(thing, type) and thing.__module__ == "__main__":
             with contextlib.suppress(Exception):
-                found.append((name, cloudpickle.dumps(thing, 5)))
+                found.append((name, clouded.dumps(thing)))
     return found
 
 
@@ -145,17 +162,17 @@ def _parts(thing: Any) -> dict[str, Any]:
     return parts
 
 
-def _culprit(thing: Any, cloudpickle: Any) -> str:
+def _culprit(thing: Any) -> str:
     for name, part in _parts(thing).items():
         try:
-            cloudpickle.dumps(part, 5)
+            clouded.dumps(part)
         except Exception:
             return f"{name} is a {type(part).__name__}: "
     return ""
 
 
-def _heaviest(thing: Any, cloudpickle: Any) -> str:
-    weights = {name: len(cloudpickle.dumps(part, 5)) for name, part in _parts(thing).items()}
+def _heaviest(thing: Any) -> str:
+    weights = {name: len(clouded.dumps(part)) for name, part in _parts(thing).items()}
     return max(weights, key=weights.__getitem__, default="its own code")
 
 

@@ -1,0 +1,75 @@
+"""Pickling by value: cloudpickle, and what it leaves out."""
+
+from __future__ import annotations
+
+import functools
+import io
+import pickle
+from typing import Any
+
+__all__ = ["by_name_in_main", "dumps"]
+
+_CACHED = type(functools.lru_cache(len))
+#: Bytes up to which a pickle is looked through for names that no worker would find.
+LOOKED_THROUGH = 1 << 20
+
+
+def dumps(thing: Any) -> bytes:
+    """`thing` as bytes, functions and classes of `__main__` by value.
+
+    Raises:
+        Exception: whatever stands in the way.
+    """
+    file = io.BytesIO()
+    _pickler()(file, 5).dump(thing)
+    return file.getvalue()
+
+
+@functools.cache
+def _pickler() -> Any:
+    import cloudpickle  # slow to import, and functions of modules do without
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, thing: Any) -> Any:
+            # pickle sends these by name, and cloudpickle leaves that so: no worker has that name.
+            if type(thing) is _CACHED and thing.__module__ == "__main__":
+                return _cached, (thing.cache_parameters(),), (thing.__wrapped__,), None, None, _fill
+            return super().reducer_override(thing)
+
+    return Pickler
+
+
+class _Late:
+    """What a cache wraps until its function, which may name the cache itself, has arrived."""
+
+    function: Any
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+
+def _cached(parameters: dict[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(_Late())
+
+
+def _fill(cached: Any, state: tuple[Any]) -> None:
+    cached.__wrapped__.function = state[0]
+    functools.update_wrapper(cached, state[0])
+
+
+def by_name_in_main(blob: bytes, known: set[str]) -> list[str]:
+    """Names of `__main__` that whoever unpickles `blob` would look for, less those that are `known` there."""
+    missing: list[str] = []
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            if module == "__main__" and name.partition(".")[0] not in known:
+                missing.append(name)
+            return super().find_class(module, name)
+
+    if len(blob) <= LOOKED_THROUGH:
+        try:
+            Unpickler(io.BytesIO(blob)).load()
+        except Exception:
+            return missing
+    return missing
