@@ -259,11 +259,18 @@ class Drive:
         """Results for a consumer on an event loop."""
         self.start(asyncio.get_running_loop())
         try:
-            while (results := await self.outlet.take_async()) is not None:
+            while (results := await self._take_async()) is not None:
                 for result in results:
                     yield result
         finally:
             await self.close_async()
+
+    async def _take_async(self) -> list[Any] | None:
+        began = time.perf_counter()
+        try:
+            return await self.outlet.take_async()
+        finally:
+            self.figures.waited += time.perf_counter() - began
 
     # --- ending -----------------------------------------------------------------------------------------------------
 

@@ -54,10 +54,12 @@ class Line:
             return 0
         if post.in_hand and self.again and self._reserved(post, posts):
             return 0
-        size, width, style = self.sizer.size, self.limit or post.seat.width, post.seat.style
+        size, width, style = self.sizer.size, post.seat.width, post.seat.style
         if style == "serial":
             depth = 2 if 0 < self.sizer.chunk_seconds < PREFETCH else 1
             return size if len(post.chunks) < depth else 0
+        if self.limit is not None:  # a trial: one share at a time
+            return 0 if post.in_hand else size
         # Of many at once some are always between two items: a few more wait in the seat itself.
         spare = size * width if size > 1 else max(1, width // 4)
         if self.sizer.chunk_seconds > PREFETCH and len(posts) > 1:

@@ -57,8 +57,12 @@ async def feed_async(source: AsyncIterator[Any], lane: Lane, outlet: Outlet) -> 
             lane.offer(item)
             if lane.over:
                 return
-            if outlet.room(figures.read) <= 0 and not await outlet.wait_for_room_async(figures.read):
-                return
+            if outlet.room(figures.read) <= 0:
+                began = time.perf_counter()
+                more = await outlet.wait_for_room_async(figures.read)
+                figures.held += time.perf_counter() - began
+                if not more:
+                    return
     except asyncio.CancelledError:
         raise
     except BaseException as error:

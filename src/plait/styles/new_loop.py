@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 __all__ = ["new_loop"]
 
@@ -10,7 +11,9 @@ __all__ = ["new_loop"]
 def new_loop() -> asyncio.AbstractEventLoop:
     """A new event loop."""
     try:
+        for fd in (0, 1, 2):
+            os.fstat(fd)  # with one of them closed, libuv would take its number and abort the process
         import uvloop
-    except ImportError:
+    except (ImportError, OSError):
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()

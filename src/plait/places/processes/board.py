@@ -31,10 +31,15 @@ class Board:
     def __init__(self, fd: int | None = None) -> None:
         if fd is None:
             fd = _memory_file()
-            os.ftruncate(fd, _BYTES)
-            os.lseek(fd, _BYTES, os.SEEK_SET)  # shared with the worker: where faulthandler will write
         self.fd = fd
-        self._map = mmap.mmap(fd, _BYTES)
+        try:
+            if os.fstat(fd).st_size < _BYTES:
+                os.ftruncate(fd, _BYTES)
+                os.lseek(fd, _BYTES, os.SEEK_SET)  # shared with the worker: where faulthandler will write
+            self._map = mmap.mmap(fd, _BYTES)
+        except OSError:
+            os.close(fd)
+            raise
         self.words: Any = memoryview(self._map).cast("Q")
         self.slots: Any = self.words[_FIRST:]
 

@@ -29,7 +29,7 @@ def dumps(thing: Any) -> bytes:
 def _pickler() -> Any:
     import cloudpickle  # slow to import, and functions of modules do without
 
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    class Pickler(cloudpickle.Pickler):
         def reducer_override(self, thing: Any) -> Any:
             # pickle sends these by name, and cloudpickle leaves that so: no worker has that name.
             if type(thing) is _CACHED and thing.__module__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import itertools
+import logging
 import pickle
 import threading
 import time
@@ -25,6 +26,7 @@ from plait.styles.batch import Batch
 
 __all__ = ["ProcessCrew"]
 
+log = logging.getLogger("plait")
 _tasks = itertools.count(1)
 
 
@@ -59,19 +61,29 @@ class ProcessCrew:
         """
         for _ in range(seats):
             seat = ProcessSeat(self)
-            with self.lock:
-                if self.closed:
-                    return
-                self.seats.add(seat)
             try:
                 seat.remote = self.pool.lease(seat)
             except StartFailed as error:
-                with self.lock:
-                    self.seats.discard(seat)
-                self.listener.broken(error, "")
+                self._cannot(error)
+                return
+            with self.lock:
+                late = self.closed
+                if not late:
+                    self.seats.add(seat)
+            if late:
+                self.pool.give_back(seat.remote)
                 return
             body, buffers = self.opening
             seat.post(Kind.OPEN, body=body, buffers=buffers)
+
+    def _cannot(self, error: StartFailed) -> None:
+        """A worker cannot be started: fewer do as well, none does not."""
+        with self.lock:
+            some = bool(self.seats)
+        if some:
+            log.warning("The run goes on with fewer workers. %s", error)
+        else:
+            self.listener.broken(error, "")
 
     def retire(self, seat: Any, reason: str) -> None:
         """The worker ends; the lane asks for another one."""
@@ -87,15 +99,17 @@ class ProcessCrew:
         for seat in seats:
             seat.post(Kind.CLOSE)
         until = time.monotonic() + wait
-        for seat in seats:
+        # One that is still starting has nothing to end: it comes back to the pool when it hears of this.
+        begun = [seat for seat in seats if seat.opened or seat.dead]
+        for seat in begun:
             if seat.ended.wait(max(0.0, until - time.monotonic())) and not seat.dead:
                 self.pool.give_back(seat.remote)
             else:
                 seat.remote.kill("closed with items in hand")
-        for seat in seats:
+        for seat in begun:
             if not seat.ended.is_set():
                 seat.ended.wait(1.0)
-        return [f"worker process {seat.pid}" for seat in seats if not seat.ended.is_set()]
+        return [f"worker process {seat.pid}" for seat in begun if not seat.ended.is_set()]
 
 
 class ProcessSeat:
@@ -167,14 +181,19 @@ class ProcessSeat:
             case Kind.BATCH:
                 self._batch(frame)
             case Kind.OPENED:
-                self.opened, self.cpu = True, frame.x
-                listener.seated(self)
+                with self.crew.lock:
+                    late, self.opened, self.cpu = self.crew.closed, not self.crew.closed, frame.x
+                if not late:
+                    listener.seated(self)
             case Kind.CLOSED:
-                self.ended.set()
+                if self.opened:
+                    self.ended.set()
+                else:
+                    self.crew.pool.give_back(remote)
             case Kind.UNREADABLE:
                 listener.unreadable(self, frame.a, bytes(frame.body).decode(errors="replace"))
             case Kind.BROKEN:
-                self.opened = True
+                self.opened = not self.crew.closed
                 error, traceback = pickle.loads(frame.body)
                 listener.broken(error, traceback)
             case _:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from plait.errors import StartFailed
 from plait.places.processes.remote import Remote
-from plait.places.processes.setting import BLAS
+from plait.places.processes.setting import BLAS, import_path
 from plait.places.processes.starter import MESSAGE
 
 __all__ = ["Starter"]
@@ -36,7 +36,7 @@ class Starter:
         self.threaded = False  # it forks no more
         self._data = b""
         call = f"main({theirs.fileno()}, {os.getpid()}, {preload!r}, {quiet!r})"
-        code = f"import sys; sys.path[:] = {_paths()!r}; from plait.places.processes.starter import main; {call}"
+        code = f"import sys; sys.path[:] = {import_path()!r}; from plait.places.processes.starter import main; {call}"
         try:
             self.process = subprocess.Popen(
                 [*_interpreter(), "-c", code],
@@ -93,10 +93,6 @@ def _interpreter() -> list[str]:
         raise StartFailed("sys.executable is empty, so the interpreter cannot be executed again")
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # what multiprocessing uses, too
     return [sys.executable, *flags]
-
-
-def _paths() -> list[str]:
-    return [os.path.abspath(path) if path == "" else path for path in sys.path]
 
 
 def _environment() -> dict[str, str]:

@@ -84,7 +84,13 @@ class Pool:
                 if not remote.ended and not remote.killed_for and not remote.hung_up:
                     remote.client = client
                     return remote
-            return self._spawn(client)
+            try:
+                return self._spawn(client)
+            except OSError as error:
+                remedy = (
+                    'Raise the limit that it names (`ulimit -a`), or use model="threads", which needs no processes.'
+                )
+                raise StartFailed(f"{type(error).__name__}: {error}", remedy) from error
 
     def give_back(self, remote: Remote) -> None:
         """The lease is over. The worker waits for the next one, or ends if it is old or one too many."""
@@ -128,9 +134,14 @@ class Pool:
         starter = self._started()
         remote = Remote(next(self._numbers))
         remote.client = client
-        self._remotes[remote.number] = remote
         assert self._selector is not None
-        self._selector.register(remote.sock, selectors.EVENT_READ, remote)
+        try:
+            self._selector.register(remote.sock, selectors.EVENT_READ, remote)
+        except OSError:
+            remote.close()
+            remote.board.close()
+            raise
+        self._remotes[remote.number] = remote
         starter.spawn(remote)
         self._poke()
         return remote

@@ -37,7 +37,11 @@ class Remote:
         self.number = number
         self.pid = 0
         self.board = Board()
-        self.sock, self.theirs = socket.socketpair()
+        try:
+            self.sock, self.theirs = socket.socketpair()
+        except OSError:
+            self.board.close()
+            raise
         self.sock.setblocking(False)
         self.encoder = Encoder(self.board.words, READ_BY_WORKER, slabs=capabilities().memfd)
         self.decoder = Decoder(self.sock, self.board.words, READ_BY_PARENT)

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any, NamedTuple
 
-__all__ = ["BLAS", "Setting", "apply_setting", "in_worker", "setting"]
+__all__ = ["BLAS", "Setting", "apply_setting", "import_path", "in_worker", "setting"]
 
 
 class Setting(NamedTuple):
@@ -20,6 +20,15 @@ class Setting(NamedTuple):
     environ: dict[str, str]
     levels: dict[str, int]
     blas: int
+
+
+def import_path() -> list[str]:
+    """`sys.path`, for a process with another working directory."""
+    try:
+        here = os.getcwd()
+    except OSError:  # it was deleted: nothing can be imported from it
+        return [path for path in sys.path if path]
+    return [path or here for path in sys.path]
 
 
 def in_worker() -> None:
@@ -47,9 +56,7 @@ def setting(blas: int) -> Setting:
         cwd = os.getcwd()
     except OSError:
         cwd = "/"
-    return Setting(
-        cwd, [os.path.abspath(p) if p == "" else p for p in sys.path], list(sys.argv), dict(os.environ), levels, blas
-    )
+    return Setting(cwd, import_path(), list(sys.argv), dict(os.environ), levels, blas)
 
 
 def apply_setting(new: Setting) -> None:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from plait.errors import CannotTravel
 from plait.places.processes import clouded
 from plait.places.processes.portable import by_value, portable
+from plait.places.processes.setting import import_path
 from plait.places.processes.wire import dumps
 from plait.styles.batch import Batch, raised
 
@@ -129,8 +130,8 @@ def _on_path(module: Any, spec: Any) -> bool:
     if file is None or spec.origin in ("built-in", "frozen"):
         return True
     top = module.__name__.partition(".")[0]
-    for entry in sys.path:
-        stem = os.path.join(os.path.abspath(entry), top)
+    for entry in import_path():
+        stem = os.path.join(os.path.abspath(entry) if os.path.isabs(file) else entry, top)
         if file == stem + ".py" or file.startswith((stem + os.sep, stem + ".")):
             return True
     return type(spec.loader).__name__ not in ("SourceFileLoader", "SourcelessFileLoader")
