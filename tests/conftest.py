@@ -14,6 +14,8 @@ import hypothesis
 import psutil
 import pytest
 
+from plait.styles.new_loop import new_loop
+
 hypothesis.settings.register_profile("here", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
@@ -51,6 +53,7 @@ def until() -> Callable[..., None]:
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
     """Fails the test when it leaves a process, a thread, a file descriptor or shared memory behind."""
+    new_loop().close()  # uvloop keeps a pipe and /dev/null from its first loop on
     gc.collect()
     before = _held()
     yield

@@ -106,10 +106,12 @@ def choose_for(function: Any, source: Iterator[Any], rules: Rules, lane: Lane, *
         except _Coroutine as found:
             why = "the function returned a coroutine: it is called on an event loop"
             return Chosen(with_defaults(Placement("here", "loop"), rules), (why,), unread=(found.item,))
-    if ended or (figures.total is not None and 0 < figures.total <= figures.read):
+    all_seen = figures.total is not None and 0 < figures.total <= figures.read
+    if ended or all_seen:
         why = "the source raised" if lane.over or lane.failed_source else "all items were run while measuring"
         left = Placement("here", "serial") if lane.settled else Placement("here", "threads", width=1)
-        return Chosen(with_defaults(left, rules), (why,), ended=True)
+        # Only the source says that it has ended: a length may be an estimate, and a list may grow.
+        return Chosen(with_defaults(left, rules), (why,), ended=ended, inline=lane.settled)
     placement, reasons = _placed(function, rules, figures, is_async, evidence, travel)
     if _is_for_trial(placement, rules, evidence):
         wide = Placement("processes", "threads", placement.workers, rules.width or WAITING)

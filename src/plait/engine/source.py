@@ -11,6 +11,7 @@ from typing import Any
 from plait.engine.figures import Figures
 from plait.engine.lane import Lane
 from plait.engine.outlet import Outlet
+from plait.errors import RunCancelled
 
 __all__ = ["Bridge", "feed", "feed_async", "length", "source_failed"]
 
@@ -63,7 +64,11 @@ async def feed_async(source: AsyncIterator[Any], lane: Lane, outlet: Outlet) -> 
                 figures.held += time.perf_counter() - began
                 if not more:
                     return
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as error:
+        if not lane.over:  # not by us: the lane was over then
+            cancelled = RunCancelled("the source was cancelled")
+            cancelled.__cause__ = error
+            lane.end(cancelled)
         raise
     except BaseException as error:
         lane.end(source_failed(error, figures.read))

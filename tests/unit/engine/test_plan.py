@@ -2,13 +2,15 @@
 
 from contextvars import ContextVar
 from functools import partial
-from threading import Lock
+from threading import Lock, Thread
 
 import pytest
 
 from plait import machine
+from plait.engine.drive import PROBED
 from plait.engine.plan import LOOP_WIDTH, WAITING, asked_for, choose_for, with_defaults
 from plait.engine.rules import Rules
+from plait.errors import RunCancelled
 from plait.placement import Placement
 from tests.unit.engine.seats import Bench
 
@@ -51,7 +53,7 @@ class Run:
     """`choose_for` on a bench of its own."""
 
     def __init__(self, function, items, *, is_async: bool = False, total: int | None = None, **rules) -> None:
-        self.bench = Bench(**rules)
+        self.bench = Bench(**{"buffer": PROBED, **rules})
         self.bench.figures.total = total
         self.source = iter(items)
         self.chosen = choose_for(function, self.source, self.bench.rules, self.bench.lane, is_async=is_async)
@@ -68,10 +70,9 @@ class TestMeasured:
         run.bench.lane.end()
         assert run.bench.results() == [10, 20, 30]
 
-    def test_a_source_that_knows_its_length_need_not_be_asked_once_more(self):
-        run = Run(double, range(10_000), total=1)
-        assert not run.chosen.ended, "the length is no promise while items are left"
-        assert Run(double, [1], total=1).chosen.ended
+    def test_a_length_that_is_too_small_loses_nothing(self):
+        """A list that grows while it is worked on, a length that is an estimate."""
+        assert not Run(double, range(100_000), total=10).chosen.ended
 
     def test_what_was_measured_is_delivered_and_the_rest_left(self):
         run = Run(double, range(100_000))
@@ -94,9 +95,17 @@ class TestMeasured:
         assert chosen.placement.place == "here"
         assert any("cannot go to another process" in reason for reason in chosen.reasons)
 
-    def test_no_more_are_run_than_the_buffer_holds(self):
-        run = Run(double, range(100), buffer=100)
-        assert run.bench.figures.read == 100
+    def test_no_more_are_run_than_the_buffer_holds(self, until):
+        bench = Bench(buffer=100)
+        chosen = []
+        choosing = partial(choose_for, double, iter(range(100_000)), bench.rules, bench.lane, is_async=False)
+        thread = Thread(target=lambda: chosen.append(choosing()))
+        thread.start()
+        until(lambda: bench.outlet._sources, what="measuring that waits for the consumer")
+        assert bench.figures.read <= 100
+        bench.lane.stop(RunCancelled())
+        thread.join(5.0)
+        assert chosen[0].ended
 
     def test_an_item_that_failed_is_no_end_of_measuring(self):
         run = Run(lambda item: 10 // item, [0, 1, 2], on_error="skip")
@@ -148,6 +157,16 @@ class TestMeasured:
 
         Run(lambda item, handle: item, range(3), resources={"handle": Handle})
         assert (Handle.opened, Handle.closed) == (1, 1)
+
+
+    def test_a_coroutine_where_none_was_expected_leaves_its_item_to_a_loop(self):
+        async def coroutine(item):
+            return item
+
+        run = Run(lambda item: coroutine(item), [7, 8])
+        assert run.chosen.placement.style == "loop"
+        assert run.chosen.unread == (7,)
+        assert next(run.source) == 8
 
 
 class TestNotMeasured:

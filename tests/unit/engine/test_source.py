@@ -145,15 +145,18 @@ class TestAsync:
             bench = Bench(buffer=4)
             bench.seat("loop", 8)
             feeding = asyncio.create_task(feed_async(a_few(10), bench.lane, bench.outlet))
-            found = []
-            while not feeding.done():
-                await asyncio.sleep(0)
+
+            async def answer():
+                while not bench.lane.over:
+                    bench.run()
+                    await asyncio.sleep(0)
+
+            answering, found = asyncio.create_task(answer()), []
+            while (taken := await bench.outlet.take_async()) is not None:
                 assert bench.figures.read - len(found) <= 4
-                bench.run()
-                if bench.outlet._ready:
-                    found += bench.outlet.take()
-            bench.run()
-            return found + bench.results()
+                found += taken
+            await asyncio.gather(feeding, answering)
+            return found
 
         assert asyncio.run(test()) == [10 * number for number in range(10)]
 

@@ -1,12 +1,20 @@
 """One item after the other: what is emitted, and when."""
 
+import gc
+import weakref
 from collections.abc import Callable
+from contextvars import ContextVar
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
 from plait.errors import FunctionStopped
 from plait.styles.batch import Batch
-from plait.styles.serial import FLUSH, run_items
+from plait.styles.serial import FLUSH, Streaming, run_items
+
+WAIT = 5.0
+colour: ContextVar[Any] = ContextVar("colour", default="none")
 
 
 class Clock:
@@ -127,3 +135,122 @@ def test_the_time_to_emit_is_not_counted_as_work(clock):
 
     run_items(lasting(clock, 0.02), [1, 2], 0, [0], 0, emit, float("inf"), clock)
     assert [batch.seconds for batch in batches] == [pytest.approx(0.02), pytest.approx(0.02)]
+
+
+def test_each_item_finds_the_callers_contextvars_whatever_the_one_before_has_set(clock):
+    def function(item):
+        before = colour.get()
+        if item != "reads":
+            colour.set(f"set by {item}")
+        return before
+
+    token = colour.set("callers")
+    try:
+        (batch,) = run(function, ["a", "reads", "b", "c"], clock)
+        assert colour.get() == "callers", "nor does it reach the caller"
+    finally:
+        colour.reset(token)
+    assert batch.values == ["callers"] * 4
+
+
+def test_values_in_the_context_that_cannot_be_compared_are_no_error(clock):
+    class Odd:
+        def __eq__(self, other):
+            raise RuntimeError
+
+        __hash__ = None
+
+    token = colour.set(Odd())
+    try:
+        (batch,) = run(lambda item: colour.set(Odd()) and item, [1, 2], clock)
+    finally:
+        colour.reset(token)
+    assert batch.values == [1, 2]
+
+
+def test_a_change_of_context_keeps_the_budget_and_the_words(clock):
+    words = [0]
+
+    def function(item):
+        colour.set(item)
+        clock.now += 0.03
+        return words[0]
+
+    batches = run(function, list("abcd"), clock, first=10, budget=0.05, words=words)
+    assert [batch.values for batch in batches] == [[11], [12]]
+    assert batches[-1].back == (12, 2)
+
+
+class TestStreaming:
+    @pytest.fixture
+    def streaming(self):
+        made = Streaming()
+        yield made
+        made.close()
+
+    @staticmethod
+    def all(sent: SimpleQueue) -> list[Batch]:
+        found = []
+        while not sent.empty():
+            found.append(sent.get())
+        return found
+
+    def test_what_is_finished_is_sent_while_the_next_item_runs(self, streaming):
+        sent: SimpleQueue[Batch] = SimpleQueue()
+        met: list[list] = []
+
+        def function(item):
+            if item == "slow":
+                met.append(sent.get(timeout=WAIT).values)  # it ends only once the others have arrived
+            return item
+
+        run_items(function, ["a", "b", "slow", "c"], 5, [0], 0, sent.put, float("inf"), streaming=streaming)
+        assert met == [["a", "b"]]
+        rest = self.all(sent)
+        assert [value for batch in rest for value in batch.values] == ["slow", "c"], "every result once"
+        assert rest[0].first == 7
+
+    def test_positions_of_errors_are_those_in_their_own_batch(self, streaming):
+        sent: SimpleQueue[Batch] = SimpleQueue()
+        met: list[Batch] = []
+
+        def function(item):
+            if item == 2:
+                met.append(sent.get(timeout=WAIT))
+            if item % 2:
+                raise ValueError(item)
+            return item
+
+        run_items(function, [0, 1, 2, 3], 0, [0], 0, sent.put, float("inf"), streaming=streaming)
+        raised = {}
+        for batch in [*met, *self.all(sent)]:
+            assert all(batch.values[at] is None for at, _ in batch.errors)
+            raised |= {batch.first + at: failed.error.args for at, failed in batch.errors}
+        assert raised == {1: (1,), 3: (3,)}
+
+    def test_nothing_is_kept_of_a_chunk_that_is_done(self, streaming):
+        class Large:
+            pass
+
+        large = weakref.ref(Large())
+        results: list[Batch] = []
+
+        def function(item):
+            nonlocal large
+            made = Large()
+            large = weakref.ref(made)
+            return made
+
+        run_items(function, [1, 2], 0, [0], 0, results.append, float("inf"), streaming=streaming)
+        assert results
+        results.clear()
+        gc.collect()
+        assert large() is None
+
+    def test_closed_it_leaves_no_timer(self):
+        one = Streaming()
+        one.close()
+        gone = weakref.ref(one)
+        del one
+        gc.collect()
+        assert gone() is None, "a timer still holds it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import pickle
+from types import MemberDescriptorType
 from typing import Any
 
 __all__ = ["by_name_in_main", "dumps"]
@@ -34,9 +35,24 @@ def _pickler() -> Any:
             # pickle sends these by name, and cloudpickle leaves that so: no worker has that name.
             if type(thing) is _CACHED and thing.__module__ == "__main__":
                 return _cached, (thing.cache_parameters(),), (thing.__wrapped__,), None, None, _fill
-            return super().reducer_override(thing)
+            reduced = super().reducer_override(thing)
+            if isinstance(thing, type) and "__slots__" in thing.__dict__ and isinstance(reduced, tuple):
+                return _slotted(thing, reduced)
+            return reduced
 
     return Pickler
+
+
+def _slotted(kind: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A class by value that keeps its slots: cloudpickle would make one whose objects have a `__dict__`."""
+    if getattr(reduced[0], "__name__", "") != "_make_skeleton_class":
+        return reduced
+    make, made_of, state, *rest = reduced
+    made_of = list(made_of)
+    made_of[3] = {**made_of[3], "__slots__": kind.__dict__["__slots__"]}
+    inside = {name: value for name, value in state[0].items() if not isinstance(value, MemberDescriptorType)}
+    inside.pop("__slots__", None)
+    return make, tuple(made_of), (inside, *state[1:]), *rest
 
 
 class _Late:

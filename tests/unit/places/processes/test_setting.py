@@ -71,3 +71,41 @@ def test_linear_algebra_gets_its_share_unless_the_user_said_otherwise(restored):
 
 def test_a_folder_that_cannot_be_entered_is_no_error(restored):
     apply_setting(setting(1)._replace(cwd="/nowhere/at/all"))
+
+
+def test_arguments_of_the_command_line_are_the_parents(restored, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["fetch.py", "--fast"])
+    made = setting(1)
+    monkeypatch.setattr(sys, "argv", ["-c"])
+    apply_setting(made)
+    assert sys.argv == ["fetch.py", "--fast"]
+
+
+def test_what_was_told_does_not_change_with_this_process(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["fetch.py"])
+    made = setting(1)
+    sys.argv.append("--more")
+    monkeypatch.setenv("LATER", "1")
+    assert made.argv == ["fetch.py"]
+    assert "LATER" not in made.environ
+
+
+IN_WORKER = """
+    import random, sys
+    import numpy
+    from plait.places.processes.setting import in_worker
+    from plait.styles.threads import inside
+
+    numpy.random.seed(1)
+    same = numpy.random.random()
+    numpy.random.seed(1)
+    in_worker()
+    assert inside.get()
+    assert sys.stdin.read() == ""
+    assert numpy.random.random() != same
+"""
+
+
+def test_a_worker_reads_nothing_draws_its_own_numbers_and_knows_what_it_is(python):
+    done = python(IN_WORKER, input="of the terminal")
+    assert done.returncode == 0, done.stderr
