@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
@@ -66,6 +67,8 @@ class Drive:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.started = False
         self.closed = False
+        self._pid = os.getpid()
+        self._consumed = False
         self._lock = threading.Lock()
         self._context = copy_context()
         self._inline: Generator[Any, None, None] | None = None
@@ -124,6 +127,8 @@ class Drive:
                 feed(source, self.lane, self.outlet)
         except BaseException as error:
             self.lane.broken(error, "")
+        if self.closed:  # left while all this was being set up
+            self.ending.too_late()
 
     def _choose(self, source: Any) -> bool:
         """Measure, choose and open; true when nothing is left to feed: the source ended, or the run goes on inline."""
@@ -232,6 +237,7 @@ class Drive:
         )
 
     def _segments(self) -> Iterator[Any]:
+        self._consumed = True
         if not self.started:
             self._consumed_inline = True
         self.start()
@@ -257,6 +263,7 @@ class Drive:
 
     async def results_async(self) -> AsyncIterator[Any]:
         """Results for a consumer on an event loop."""
+        self._consumed = True
         self.start(asyncio.get_running_loop())
         try:
             while (results := await self._take_async()) is not None:
@@ -276,11 +283,15 @@ class Drive:
 
     def cancel(self, why: str) -> None:
         """End the run: the consumer gets `RunCancelled`. From any thread; does not wait."""
+        if self._pid != os.getpid():  # a child that was forked meanwhile: the run is its parent's
+            return
         error = RunCancelled(why)
         self._cancelled.append(error)
         if not self.lane.over:
             self.ending.cancelled = True
             self.lane.stop(error)
+        if self.ending.thread is not None and not self._consumed:
+            reaper().end(self.close, wait=False)
 
     def drop(self) -> None:
         """End it, from a finalizer: nothing is waited for, no lock is taken here."""
@@ -290,21 +301,25 @@ class Drive:
     def close(self) -> None:
         """End everything that the run has started, within 2 s. Safe to call twice."""
         if self._closing():
-            self.ending.close()
-            self._ended()
+            try:
+                self.ending.close()
+            finally:
+                self._ended()
 
     async def close_async(self) -> None:
         """The same from the run's own event loop, which goes on meanwhile."""
         if self._closing():
-            await self.ending.close_async()
-            self._ended()
+            try:
+                await self.ending.close_async()
+            finally:
+                self._ended()
 
     def _closing(self) -> bool:
         with self._lock:
-            if self.closed:
+            if self.closed or self._pid != os.getpid():
                 return False
             self.closed = True
-        if not self.lane.over and self._inline is None and self.ending.thread is not None:
+        if not self.lane.over and self._inline is None and (self.ending.thread is not None or not self.started):
             self.ending.cancelled = True
             self.lane.stop(RunCancelled("it was left before its end"))
         if self._inline is not None and not getattr(self._inline, "gi_running", False):

@@ -38,16 +38,31 @@ class Ending:
     def close(self) -> None:
         """End it all, from a thread."""
         self._stop()
-        self._check(self._end_crew())
+        stuck: list[str] = []
+        try:
+            stuck = self._end_crew()
+        finally:
+            self._check(stuck)
 
     async def close_async(self) -> None:
         """The same from an event loop, which goes on meanwhile; the items may run on that very loop."""
         self._stop()
-        runner = getattr(getattr(self.crew, "seat", None), "runner", None)
-        if runner is not None and asyncio.iscoroutinefunction(runner.close):
-            self._check(await runner.close(self._patience()))
-        else:
-            self._check(await _in_thread(self._end_crew))
+        runner: Any = getattr(getattr(self.crew, "seat", None), "runner", None)
+        stuck: list[str] = []
+        try:
+            if getattr(runner, "loop", None) is asyncio.get_running_loop():
+                stuck = await runner.close(self._patience())
+            else:
+                stuck = await _in_thread(self._end_crew)
+        finally:
+            self._check(stuck)
+
+    def too_late(self) -> None:
+        """What was set up after the end is ended as well."""
+        for off in self.offs:
+            off()
+        if self.loop is not None:
+            self.loop.stop(0.0)
 
     def _stop(self) -> None:
         for off in self.offs:
@@ -66,7 +81,7 @@ class Ending:
         return self.crew.close(self._patience(), prompt=self.cancelled) if self.crew is not None else []
 
     def _check(self, stuck: list[str]) -> None:
-        if self.loop is not None and not self.loop.stop(THREADS):
+        if self.loop is not None and not self.loop.stop(0.1 if stuck else THREADS) and not stuck:
             stuck.append("the event loop's thread plait-loop, blocked by an item")
         thread = self.thread
         # Without an ident it never began: Ctrl-C struck while it was being started.
@@ -83,14 +98,21 @@ async def _in_thread(call: Callable[[], Any]) -> Any:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()
 
-    def finish(outcome: Any) -> None:
+    def finish(outcome: Any, error: BaseException | None) -> None:
         if not done.done():
-            done.set_result(outcome)
+            if error is None:
+                done.set_result(outcome)
+            else:
+                done.set_exception(error)
 
     def run() -> None:
-        outcome = call()
+        outcome, failed = None, None
+        try:
+            outcome = call()
+        except BaseException as error:
+            failed = error
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(finish, outcome)
+            loop.call_soon_threadsafe(finish, outcome, failed)
 
     threading.Thread(target=run, name="plait-close", daemon=True).start()
     return await done

@@ -90,7 +90,7 @@ class Intake:
         if chunk is None:
             return
         at = first - chunk.seq
-        self.line.again.append(chunk.piece.part(at, at + count))
+        self.line.put_back(chunk.piece.part(at, at + count))
         chunk.marks[at : at + count] = bytes([DONE]) * count
         post.done(chunk, count)
 
@@ -114,6 +114,6 @@ class Intake:
     def later(self, delay: float, item: Piece) -> None:
         """Try `item` again in `delay` seconds."""
         if delay <= 0:
-            self.line.again.append(item)
+            self.line.put_back(item)
         else:
             self._later(delay, item)

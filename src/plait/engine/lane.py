@@ -51,7 +51,8 @@ class Lane:
     ) -> None:
         self.rules, self.outlet, self.figures, self.hub = rules, outlet, figures, hub
         self.crew: Crew | None = None
-        self.lock = threading.Lock()
+        # Reentrant: a predicate, a repr or a property of the user's may cancel the run while a failure is looked at.
+        self.lock = threading.RLock()
         self.sizer = Sizer(most=max(1, outlet.buffer // 8))
         self.line = Line(self.sizer)
         self.outcomes = Outcomes(rules, figures, hub, random.random)
@@ -195,7 +196,7 @@ class Lane:
                 chunk.marks[at] = DONE
                 self.intake.fail(chunk, at, raised(error, 0.0, below=0), segments, final=True)
             for first, last in chunk.runs():
-                self.line.again.appendleft(chunk.piece.part(first, last))
+                self.line.put_back(chunk.piece.part(first, last), first=True)
             post.done(chunk, chunk.left)
         self._settled(segments, dispatch=False)
 
@@ -229,7 +230,7 @@ class Lane:
                 self.sizer.weighed(count, weight)
             if self.rules.buffer is None:
                 slots = sum(other.seat.width for other in self.posts.values())
-                self.outlet.grow(self.sizer.buffer(slots))
+                self.outlet.resize(self.sizer.buffer(slots))
                 self.sizer.most = max(1, self.outlet.buffer // 8)
             self.intake.take(post, batch, segments)
             verdict = self.trial.add(count, batch.seconds, cpu) if self.trial is not None else None
@@ -247,7 +248,8 @@ class Lane:
 
     def _due(self) -> None:
         with self.lock:
-            self.line.again.extend(self.waiting.take())
+            for item in self.waiting.take():
+                self.line.put_back(item)
         self.dispatch()
 
     def _settled(self, segments: list[Segment], *, dispatch: bool = True) -> None:

@@ -30,13 +30,14 @@ class Line:
         self.sizer = sizer
         self.ready: deque[Any] = deque()
         self.again: deque[Piece] = deque()
+        self.alone: deque[Piece] = deque()  # those that nothing else may be in hand with
         self.first = 0  # index of ready[0]
         self._seq = 0
         self.offer = self.ready.append
         self.limit: int | None = None  # items in progress at once in one seat, while a trial is on
 
     def __bool__(self) -> bool:
-        return bool(self.ready or self.again)
+        return bool(self.ready or self.again or self.alone)
 
     @property
     def enough(self) -> int:
@@ -48,11 +49,19 @@ class Line:
         first, self._seq = self._seq, self._seq + count
         return first
 
+    def put_back(self, piece: Piece, *, first: bool = False) -> None:
+        """`piece` is to be run (again), before the source's items; with `first`, before the others that are."""
+        queue = self.alone if piece.alone else self.again
+        if first:
+            queue.appendleft(piece)
+        else:
+            queue.append(piece)
+
     def room(self, post: Post, posts: Collection[Post]) -> int:
         """How many items a seat should get now."""
         if post.condemned or post.exclusive:
             return 0
-        if post.in_hand and self.again and self._reserved(post, posts):
+        if post.in_hand and self.alone and self._reserved(post, posts):
             return 0
         size, width, style = self.sizer.size, post.seat.width, post.seat.style
         if style == "serial":
@@ -69,20 +78,15 @@ class Line:
 
     def _reserved(self, post: Post, posts: Collection[Post]) -> bool:
         """Whether a seat must first become empty for an item that has to be alone, which else never got its turn."""
-        if not any(piece.alone for piece in self.again):
-            return False
         able = [other for other in posts if not other.condemned]
         return post is min(able, key=lambda other: other.in_hand / other.seat.width)
 
     def next(self, post: Post, room: int, posts: Collection[Post]) -> Piece | None:
         """The next items for a seat that has room for `room`."""
-        for at, piece in sorted(enumerate(self.again), key=lambda entry: not entry[1].alone):
-            if piece.alone and post.in_hand:
-                continue
-            if len(piece.items) > room:
-                return piece.split(room)
-            del self.again[at]
-            return piece
+        if self.alone and not post.in_hand:
+            return self.alone.popleft()
+        if self.again:
+            return self.again.popleft() if len(self.again[0].items) <= room else self.again[0].split(room)
         count = min(room, len(self.ready))
         if not count:
             return None
@@ -99,3 +103,4 @@ class Line:
         """Forget everything."""
         self.ready.clear()
         self.again.clear()
+        self.alone.clear()

@@ -23,10 +23,12 @@ class LoopThread:
         try:
             self.loop.run_forever()
         finally:
-            for task in asyncio.all_tasks(self.loop):
+            tasks = asyncio.all_tasks(self.loop)
+            for task in tasks:
                 task.cancel()
+            if tasks:  # a source may have something to close
+                self.loop.run_until_complete(asyncio.wait(tasks, timeout=1.0))
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
-            self.loop.run_until_complete(asyncio.sleep(0))
             self.loop.close()
 
     def stop(self, wait: float) -> bool:

@@ -54,10 +54,11 @@ class GuardedLane(Lane):
                     suspects += self._recover(post, chunk, begun, status, stack, segments)
                 self.figures.crashes += not killed
             fatal = None if opened else self._dead_on_arrival(seat.pid, status, stack)
-        if self._overdue is not None:
-            self._overdue.forget(id(seat))
-            for key in [key for key in self._since if key[0] == id(seat)]:
-                del self._since[key]
+            if self._overdue is not None:
+                self._overdue.forget(id(seat))
+                for key in [key for key in self._since if key[0] == id(seat)]:
+                    del self._since[key]
+            wanted = status != "not started" or not self.posts
         if self.hub.wanted and not killed:
             self.hub.emit(WorkerCrashed(stage=self.rules.name, pid=seat.pid, status=status, suspects=tuple(suspects)))
         elif self.hub.wanted and post is not None:
@@ -66,7 +67,7 @@ class GuardedLane(Lane):
             self.broken(fatal, "")
             return
         self._settled(segments)
-        if not self.over:
+        if not self.over and wanted:
             self._wanted(1)
 
     def _recover(
@@ -89,7 +90,8 @@ class GuardedLane(Lane):
                 self._crashed(chunk, at, post.seat.pid, status, stack, segments)
         for first, last in reversed(list(chunk.runs())):
             rest = chunk.piece.part(first, last)
-            self.line.again.extendleft(reversed(self._narrowed(rest) if unread else [rest]))
+            for piece in reversed(self._narrowed(rest) if unread else [rest]):
+                self.line.put_back(piece, first=True)
         return suspects
 
     def _narrowed(self, piece: Piece) -> list[Piece]:
@@ -107,7 +109,7 @@ class GuardedLane(Lane):
         item = chunk.piece.part(at, at + 1)
         item.crashes += 1
         if self.rules.on_crash == "rerun" and item.crashes < CRASHES:
-            self.line.again.appendleft(item)
+            self.line.put_back(item, first=True)
             return
         hint = ""
         if "SIGKILL" in status:
@@ -140,9 +142,12 @@ class GuardedLane(Lane):
             post.done(chunk, chunk.left)
             if not piece.by_value:
                 piece.by_value = True
-                self.line.again.appendleft(piece)
+                self.line.put_back(piece, first=True)
             elif count > 1:
-                self.line.again.extendleft(piece.part(at, at + 1) for at in reversed(range(count)))
+                for at in reversed(range(count)):
+                    item = piece.part(at, at + 1)
+                    item.single = True
+                    self.line.put_back(item, first=True)
             else:
                 what = f"The item (of type {type(piece.items[0]).__name__!r})"
                 remedy = "Define its class in a module that workers can import, or choose model='threads'."
@@ -170,7 +175,8 @@ class GuardedLane(Lane):
                     error = CannotTravel("The result", f"it cannot be read here: {why}", remedy)
                     self.intake.settle(item, raised(error, 0.0, below=0), segments)
                 else:
-                    self.line.again.append(item)
+                    item.single = True
+                    self.line.put_back(item)
                 post.done(chunk, 1)
         self._settled(segments)
 
@@ -188,8 +194,6 @@ class GuardedLane(Lane):
             if self.over:
                 return
             for post in list(self.posts.values()):
-                if post.seat.style == "loop" and not post.seat.can_kill:
-                    continue  # its own sweep cancels coroutines
                 words = post.seat.words()
                 late = self._overdue.sample(id(post.seat), words, now)
                 late += [word for word in words if word and word not in late and self._past_deadline(post, word, now)]

@@ -136,12 +136,13 @@ class Outlet:
         """How many more items may be read from the source when `offered` have been."""
         return self.buffer - (offered - self.taken)
 
-    def grow(self, buffer: int) -> None:
-        """Allow `buffer` items, if that is more."""
-        if buffer > self.buffer:
+    def resize(self, buffer: int) -> None:
+        """Allow `buffer` items from now on; those that were read already stay."""
+        if buffer != self.buffer:
             with self._lock:
-                self.buffer = buffer
-                self._freed()
+                more, self.buffer = buffer > self.buffer, buffer
+                if more:
+                    self._freed()
 
     def wait_for_room(self, offered: int) -> bool:
         """Wait until a good part of the buffer is free; false when the run is over."""

@@ -22,6 +22,7 @@ class Piece:
         crashes: workers that died with it in hand; then it is a single item, run alone.
         since: when its first attempt began, where that is known (`time.monotonic()` seconds).
         by_value: pickle everything by value: the worker could not read it otherwise.
+        single: its results could not be read together with others.
         deaths: workers that died when this was next, but had not begun any of it: reading it may be what killed them.
     """
 
@@ -32,11 +33,12 @@ class Piece:
     since: float | None = None
     by_value: bool = False
     deaths: int = 0
+    single: bool = False
 
     @property
     def alone(self) -> bool:
         """Whether nothing else may be in hand with it."""
-        return self.crashes > 0
+        return self.crashes > 0 or self.single
 
     def split(self, count: int) -> Piece:
         """The first `count` items; this piece keeps the rest."""

@@ -30,41 +30,45 @@ class Default(Generic[T]):
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._lock = threading.Lock()
-        self._current: T | None = None
+        self._pushed: list[T] = []
         self._made: T | None = None  # by us, so ours to close
         self._registered = False
         os.register_at_fork(after_in_child=self._forked)
 
     def get(self) -> T:
-        """The current one."""
+        """The current one: what was pushed last, else the one made here."""
         with self._lock:
-            if self._current is None:
+            if self._pushed:
+                return self._pushed[-1]
+            if self._made is None:
                 if not self._registered:
                     self._registered = True
                     atexit.register(self.reset)
-                self._current = self._made = self._make()
-            return self._current
+                self._made = self._make()
+            return self._made
 
     @property
     def now(self) -> T | None:
         """The current one, if there is any yet."""
-        return self._current
+        return self._pushed[-1] if self._pushed else self._made
 
-    def replace(self, thing: T | None) -> T | None:
-        """Make `thing` the current one; returns what was before, to be given back in the same way."""
+    def push(self, thing: T) -> None:
+        """Make `thing` the current one until it is removed."""
         with self._lock:
-            before, self._current = self._current, thing
-            return before
+            self._pushed.append(thing)
+
+    def remove(self, thing: T) -> None:
+        """Take `thing` away, wherever it stands: threads may leave in another order than they came."""
+        with self._lock:
+            self._pushed = [other for other in self._pushed if other is not thing]
 
     def reset(self) -> None:
         """Close the one that was made here and forget it: the next use makes a new one."""
         with self._lock:
             made, self._made = self._made, None
-            if self._current is made:
-                self._current = None
         if made is not None:
             made.close()
 
     def _forked(self) -> None:
         self._lock = threading.Lock()  # a thread of the parent may have held it
-        self._current = self._made = None
+        self._pushed, self._made = [], None

@@ -24,10 +24,11 @@ class HereCrew:
     def __init__(self, work: Work, placement: Placement, listener: Listener) -> None:
         self.work, self.placement, self.listener = work, placement, listener
         self.seat: _Threads | _Loop | None = None
+        self.closed = False
 
     def open(self, seats: int) -> None:
         """Open the seat; there is only one."""
-        if self.seat is None:
+        if self.seat is None and not self.closed:
             width = self.placement.width or 1
             kind = _Loop if self.placement.style == "loop" else _Threads
             self.seat = kind(self.work, width, self.listener)
@@ -38,6 +39,7 @@ class HereCrew:
 
     def close(self, wait: float, *, prompt: bool) -> list[str]:
         """End the threads or slots; names those that are stuck in an item."""
+        self.closed = True
         return self.seat.close(wait) if self.seat is not None else []
 
 
@@ -140,6 +142,6 @@ class _Loop(_Here):
             self.closing = task  # who closes on the loop itself awaits this: `HereCrew.aclose`
             return []
         try:
-            return asyncio.run_coroutine_threadsafe(self.runner.close(wait), self.loop).result(wait + 2.0)
+            return asyncio.run_coroutine_threadsafe(self.runner.close(wait), self.loop).result(wait + 0.3)
         except (TimeoutError, RuntimeError):
             return ["the event loop is blocked"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -24,6 +25,8 @@ from plait.styles.serial import changed
 from plait.styles.threads import inside
 
 __all__ = ["LoopRunner"]
+
+log = logging.getLogger("plait")
 
 #: Seconds that items which never wait may keep the loop from everything else on it.
 TURN = 0.002
@@ -59,7 +62,7 @@ class LoopRunner:
         self._option = option
         self._context = context.copy()
         self._context.run(inside.set, True)
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._todo: deque[tuple[int, Any]] = deque()
         self._free = list(range(width - 1, -1, -1))
         self._slots: dict[int, asyncio.Task[None]] = {}
@@ -84,7 +87,7 @@ class LoopRunner:
         self._todo.extend(enumerate(items, first))
         if self._call is None:
             if self._opening is None:
-                self._opening = self._loop.create_task(self._open())
+                self._opening = self.loop.create_task(self._open())
             return
         self._wake()
 
@@ -104,13 +107,13 @@ class LoopRunner:
 
     def _start(self, slot: int) -> None:
         context = self._context.copy()
-        task = self._loop.create_task(self._serve(slot), context=context)
+        task = self.loop.create_task(self._serve(slot), context=context)
         task.add_done_callback(self._ended)
         self._slots[slot] = task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A slot ends by itself or is cancelled; anything else is a fault of ours, and must not hang the run."""
-        error = None if task.cancelled() else task.exception()
+        error = RunCancelled("its tasks were cancelled") if task.cancelled() else task.exception()
         if error is not None and not self._closed:
             self._broken(error)
 
@@ -166,7 +169,7 @@ class LoopRunner:
 
     def _ending(self, slot: int, error: BaseException) -> bool:
         """Whether `error` ends the slot itself: the runner closes, or the loop's owner cancels all its tasks."""
-        if self._closed or not self._loop.is_running():
+        if self._closed or not self.loop.is_running():
             return isinstance(error, GeneratorExit | asyncio.CancelledError)
         task = asyncio.current_task()
         if not isinstance(error, asyncio.CancelledError) or slot in self._late or not task or not task.cancelling():
@@ -187,7 +190,7 @@ class LoopRunner:
 
     def _finished(self, seq: int, value: Any, failed: Raised | None) -> None:
         if not self._done:
-            self._loop.call_soon(self._flush)
+            self.loop.call_soon(self._flush)
         self._done.append((seq, value, failed))
 
     def _flush(self) -> None:
@@ -210,7 +213,7 @@ class LoopRunner:
             if self._began[slot] and now - self._began[slot] > allowed and slot not in self._late:
                 self._late.add(slot)
                 task.cancel()
-        self._sweeping = self._loop.call_later(tick_for(self._timeout), self._sweep)
+        self._sweeping = self.loop.call_later(tick_for(self._timeout), self._sweep)
 
     async def close(self, wait: float) -> list[str]:
         """Cancel what runs, close the resources; at most `wait` seconds. Returns what would not end."""
@@ -233,4 +236,6 @@ class LoopRunner:
                 await asyncio.wait_for(self._stack.aclose(), max(wait, 1.0))
             except TimeoutError:
                 stuck.append("the closing of its resources")
+            except Exception:
+                log.exception("A resource could not be closed.")
         return stuck

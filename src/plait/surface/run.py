@@ -81,7 +81,8 @@ class Run(Generic[R]):
     def start(self) -> Run[R]:
         """Begin now, in the background, as far as the buffer allows. Returns the run itself."""
         try:
-            loop = asyncio.get_running_loop() if self._drive.is_async else None
+            wanted = self._drive.is_async or hasattr(self._drive.items, "__aiter__")
+            loop = asyncio.get_running_loop() if wanted else None
         except RuntimeError:
             loop = None
         self._used = self._used or "started"

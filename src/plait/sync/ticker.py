@@ -89,7 +89,7 @@ class Ticker:
             try:
                 if call is not None:
                     call()
-            except Exception:
+            except BaseException:
                 log.exception("A timer of Plait failed.")
             del call
 

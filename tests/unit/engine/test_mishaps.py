@@ -306,6 +306,33 @@ class TestTimeout:
         (failure,) = bench.results()
         assert failure.exception.option == "deadline"
 
+    def second_attempt(self, since: float, **rules) -> tuple[Bench, FakeSeat]:
+        """A seat that has an item in hand for the second time, `since` seconds after its first attempt began."""
+        bench, seat = chunk_of(1, retry=AT_ONCE, **KEEP, **rules)
+        bench.answer(seat, errors={0: failing(seconds=since)})
+        assert seat.items == [1, 1]
+        bench.begin(seat, seat.sent[-1].first)
+        return bench, seat
+
+    def test_a_deadline_began_with_the_first_attempt(self):
+        bench, seat = self.second_attempt(since=59.0, deadline=60.0, timeout=3600.0)
+        bench.lane.watch(60.0)
+        assert seat.killed == [], "it is not over yet"
+        (chunk,) = bench.lane.posts[seat].chunks.values()
+        chunk.piece.since -= 1.0  # a second has passed
+        bench.lane.watch(60.0)
+        assert seat.killed == ["timeout"]
+        bench.lose(seat, seat.sent[-1].first, status="killed by SIGKILL")
+        (failure,) = bench.results()
+        assert isinstance(failure.exception, ItemTimeout)
+        assert (failure.exception.option, failure.attempts) == ("deadline", 2)
+
+    def test_a_timeout_is_each_attempts_own(self):
+        bench, seat = self.second_attempt(since=3600.0, timeout=60.0)
+        bench.lane.watch(60.0)
+        bench.lane.watch(60.0)
+        assert seat.killed == []
+
     def here(self, **rules) -> tuple[Bench, FakeSeat]:
         """One thread of this process, which cannot be killed, with item 1 in hand."""
         bench = Bench(timeout=NOW, **rules)

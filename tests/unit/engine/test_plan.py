@@ -158,7 +158,6 @@ class TestMeasured:
         Run(lambda item, handle: item, range(3), resources={"handle": Handle})
         assert (Handle.opened, Handle.closed) == (1, 1)
 
-
     def test_a_coroutine_where_none_was_expected_leaves_its_item_to_a_loop(self):
         async def coroutine(item):
             return item

@@ -51,6 +51,16 @@ def measure(fn: Callable[[Any], Any]) -> Evidence:
     return found[0]
 
 
+def assert_mostly(holds: Callable[[Evidence], bool], probe: Callable[[], Evidence]) -> None:
+    """The verdict of most of up to five probes: a single one may meet whatever else this machine is doing."""
+    seen: list[Evidence] = []
+    agree = 0
+    while agree < 3 and len(seen) - agree < 3:
+        seen.append(probe())
+        agree += holds(seen[-1])
+    assert agree >= 3, "\n".join(map(str, seen))
+
+
 # ------------------------------------------------------------------------------------------------- what it says of work
 
 TWO = Situation(cores=2, remaining=100_000)
@@ -62,10 +72,14 @@ TWO = Situation(cores=2, remaining=100_000)
     ids=["python 2 ms", "python 60 us", "python 30 ms", "json"],
 )
 def test_python_computes_and_holds_the_gil(fn: Callable[[Any], Any]):
-    evidence = measure(fn)
-    assert evidence.cpu_share > 0.7
-    assert evidence.gil_held is None or evidence.gil_held > 0.6
-    assert choose(evidence, TWO).placement.model == "processes"
+    assert_mostly(
+        lambda found: (
+            found.cpu_share > 0.7
+            and (found.gil_held is None or found.gil_held > 0.6)
+            and choose(found, TWO).placement.model == "processes"
+        ),
+        lambda: measure(fn),
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,54 +88,69 @@ def test_python_computes_and_holds_the_gil(fn: Callable[[Any], Any]):
     ids=["sha256", "zlib", "matmul"],
 )
 def test_hashing_compressing_and_numpy_compute_without_the_gil(fn: Callable[[Any], Any]):
-    evidence = measure(fn)
-    assert evidence.cpu_share > 0.7
-    assert evidence.gil_held is not None
-    assert evidence.gil_held < 0.4
-    assert choose(evidence, TWO).placement.model == "threads"
+    assert_mostly(
+        lambda found: (
+            found.cpu_share > 0.7
+            and found.gil_held is not None
+            and found.gil_held < 0.4
+            and choose(found, TWO).placement.model == "threads"
+        ),
+        lambda: measure(fn),
+    )
 
 
 @pytest.mark.parametrize("without", ["", "schedstat"])
 @pytest.mark.parametrize("seconds", [0.003, 0.150])
 def test_sleeping_waits(seconds: float, without: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PLAIT_WITHOUT", without)
-    evidence = measure(lambda x: time.sleep(seconds))
-    assert evidence.cpu_share < 0.2
-    assert choose(evidence, TWO).placement.model == "threads"
+    assert_mostly(
+        lambda found: found.cpu_share < 0.2 and choose(found, TWO).placement.model == "threads",
+        lambda: measure(lambda x: time.sleep(seconds)),
+    )
 
 
 def test_half_waiting_half_python_is_both():
-    evidence = measure(lambda x: (time.sleep(0.003), spin(60_000)))
-    assert 0.25 < evidence.cpu_share < 0.95
-    assert choose(evidence, TWO).placement.place == "processes"
+    assert_mostly(
+        lambda found: 0.25 < found.cpu_share < 0.95 and choose(found, TWO).placement.place == "processes",
+        lambda: measure(lambda x: (time.sleep(0.003), spin(60_000))),
+    )
 
 
 def test_items_of_nothing_stay_serial():
-    evidence = measure(lambda x: x)
-    assert evidence.items == MOST_ITEMS
-    assert evidence.seconds < 20e-6
-    assert choose(evidence, Situation(cores=2, remaining=100_000)).placement.model == "serial"
+    assert_mostly(
+        lambda found: (
+            found.items == MOST_ITEMS and found.seconds < 20e-6 and choose(found, TWO).placement.model == "serial"
+        ),
+        lambda: measure(lambda x: x),
+    )
 
 
 def test_python_is_told_from_waiting_without_schedstat(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PLAIT_WITHOUT", "schedstat")
-    assert measure(lambda x: spin(40_000)).cpu_share > 0.5
+    assert_mostly(lambda found: found.cpu_share > 0.5, lambda: measure(lambda x: spin(40_000)))
 
 
-def test_what_lies_between_the_items_is_not_taken_for_them():
-    """A slow source of items that compute, and a busy one of items that sleep."""
-    with Probe() as slow, Probe() as busy:
+def apart(fn: Callable[[Any], Any], between: Callable[[], Any]) -> Evidence:
+    """Ten items, with something else between them."""
+    with Probe() as probe:
         for item in range(10):
-            time.sleep(0.004)
-            slow.call(lambda x: spin(60_000), item)
-        computing = slow.evidence()
-        for item in range(10):
-            spin(100_000)
-            busy.call(lambda x: time.sleep(0.004), item)
-        sleeping = busy.evidence()
-    assert computing.cpu_share > 0.8
-    assert sleeping.cpu_share < 0.2
-    assert sleeping.gil_held is None or sleeping.gil_held < 0.4
+            between()
+            probe.call(fn, item)
+        return probe.evidence()
+
+
+def test_a_slow_source_of_items_that_compute_is_not_taken_for_them():
+    assert_mostly(
+        lambda found: found.cpu_share > 0.8,
+        lambda: apart(lambda x: spin(60_000), lambda: time.sleep(0.004)),
+    )
+
+
+def test_a_busy_source_of_items_that_sleep_is_not_taken_for_them():
+    assert_mostly(
+        lambda found: found.cpu_share < 0.2 and (found.gil_held is None or found.gil_held < 0.4),
+        lambda: apart(lambda x: time.sleep(0.004), lambda: spin(100_000)),
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ promises
@@ -166,28 +195,32 @@ def test_the_first_call_is_set_apart():
 
 
 def test_one_long_item_is_evidence_enough():
-    evidence = measure(lambda x: spin(5_000_000))
-    assert evidence.items == 1
-    assert evidence.cpu_share > 0.7
-    assert evidence.gil_held is not None
-    assert evidence.gil_held > 0.6
-    assert evidence.notes == ("one item was measured, its first-call costs included",)
+    def once() -> Evidence:
+        evidence = measure(lambda x: spin(5_000_000))
+        assert evidence.items == 1
+        assert evidence.notes == ("one item was measured, its first-call costs included",)
+        return evidence
+
+    assert_mostly(lambda found: found.cpu_share > 0.7 and (found.gil_held or 0.0) > 0.6, once)
 
 
 def test_a_first_item_that_imports_is_not_enough(tmp_path, monkeypatch):
     (tmp_path / "heavy_for_the_probe.py").write_text("import time; time.sleep(0.15)")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "heavy_for_the_probe", raising=False)
 
     def work(x: int) -> int:
         import heavy_for_the_probe  # type: ignore[import-not-found]  # noqa: F401
 
         return spin(20_000)
 
-    evidence = measure(work)
-    assert evidence.items > 2
-    assert evidence.cpu_share > 0.7
-    assert "the first item loaded 1 modules" in evidence.notes
+    def once() -> Evidence:
+        monkeypatch.delitem(sys.modules, "heavy_for_the_probe", raising=False)
+        evidence = measure(work)
+        assert evidence.items > 2
+        assert "the first item loaded 1 modules" in evidence.notes
+        return evidence
+
+    assert_mostly(lambda found: found.cpu_share > 0.7, once)
 
 
 @pytest.mark.parametrize(

@@ -301,6 +301,48 @@ class TestTimeout:
 
         asyncio.run(test())
 
+    def test_what_is_left_of_an_items_deadline_may_be_shorter(self):
+        async def test():
+            one = Bench(self.slow, width=3, timeout=3600.0)
+            one.runner.put(0, ["slow"], 0.02)
+            one.runner.put(1, ["fast"])
+            found = await one.until(2)
+            assert isinstance(found[0], ItemTimeout)
+            assert found[1] == "fast"
+            await one.runner.close(WAIT)
+
+        asyncio.run(test())
+
+    def test_that_is_forgotten_with_its_item(self):
+        """A run of millions of retries must not keep a number for each."""
+
+        async def test():
+            one = Bench(self.slow, width=2, timeout=3600.0)
+            one.runner.put(0, ["a", "slow", "b"], 0.02)
+            await one.until(3)
+            assert one.runner._shorter == {}
+            await one.runner.close(WAIT)
+
+        asyncio.run(test())
+
+    def test_a_deadline_that_has_passed_before_it_began_ends_it_at_once(self):
+        async def test():
+            one = Bench(self.slow, width=1, timeout=3600.0)
+            one.runner.put(0, ["slow"], -1.0)
+            assert isinstance((await one.until(1))[0], ItemTimeout)
+            await one.runner.close(WAIT)
+
+        asyncio.run(test())
+
+    def test_more_time_than_the_timeout_is_not_given(self):
+        async def test():
+            one = Bench(self.slow, width=1, timeout=0.02)
+            one.runner.put(0, ["slow"], 3600.0)
+            assert isinstance((await one.until(1))[0], ItemTimeout)
+            await one.runner.close(WAIT)
+
+        asyncio.run(test())
+
     def test_an_item_that_blocks_the_loop_beyond_its_timeout_costs_no_slot(self):
         """Nothing could cancel it while it blocked; what follows it in its slot must still run."""
 

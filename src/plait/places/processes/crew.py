@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from plait import machine
-from plait.errors import StartFailed
+from plait.errors import CannotTravel, StartFailed
 from plait.placement import Placement
 from plait.places.crew import Listener, Refused, Work
 from plait.places.processes import travel
@@ -86,14 +86,17 @@ class ProcessCrew:
             self.listener.broken(error, "")
 
     def retire(self, seat: Any, reason: str) -> None:
-        """The worker ends; the lane asks for another one."""
+        """The worker closes the lane and ends; the lane asks for another one."""
         with self.lock:
             self.seats.discard(seat)
+        seat.post(Kind.CLOSE)
         self.pool.retire(seat.remote, reason)
 
     def close(self, wait: float, *, prompt: bool) -> list[str]:
         """Give the workers back; those that are not done within `wait` seconds are killed."""
         with self.lock:
+            if self.closed:
+                return []
             self.closed = True
             seats = list(self.seats)
         for seat in seats:
@@ -174,6 +177,7 @@ class ProcessSeat:
 
     def heard(self, remote: Remote, frame: Frame) -> None:
         """Pass on what the worker says of this lane."""
+        self.remote = remote
         listener = self.crew.listener
         if frame.task != self.crew.task:
             return
@@ -194,7 +198,10 @@ class ProcessSeat:
                 listener.unreadable(self, frame.a, bytes(frame.body).decode(errors="replace"))
             case Kind.BROKEN:
                 self.opened = not self.crew.closed
-                error, traceback = pickle.loads(frame.body)
+                try:
+                    error, traceback = pickle.loads(frame.body)
+                except Exception as why:
+                    error, traceback = CannotTravel("The worker's exception", str(why), "See its log."), ""
                 listener.broken(error, traceback)
             case _:
                 pass
@@ -212,6 +219,7 @@ class ProcessSeat:
 
     def lost(self, remote: Remote, status: str) -> None:
         """Tell the lane, with what the board says."""
+        self.remote = remote
         self.dead = True
         self.ended.set()
         with self.crew.lock:

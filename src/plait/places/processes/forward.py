@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import pickle
+import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -19,14 +22,24 @@ class Forwarding(logging.Handler):
     def __init__(self, send: Callable[..., None]) -> None:
         super().__init__()
         self._send = send
+        self._shown = warnings.showwarning
+        self._set: set[str] = set()
         logging.root.handlers[:] = [self]
         warnings.showwarning = self._warn
         warnings.simplefilter("default")
         # A function that forks is not to be warned of a thread that is ours (and does nothing that a fork would harm).
         warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
 
+    def stop(self) -> None:
+        """In a child that the user's function forked: its records are shown, not sent."""
+        logging.root.handlers[:] = [logging.StreamHandler()]
+        warnings.showwarning = self._shown
+
     def take_levels(self, levels: dict[str, int]) -> None:
         """Take over the parent's levels, so that records which nobody wants are never made."""
+        for name in self._set - set(levels):  # of an earlier run
+            logging.getLogger(name).setLevel(logging.NOTSET)
+        self._set = {name for name in levels if name}
         for name, level in levels.items():
             logging.getLogger(name or None).setLevel(level)
 
@@ -66,16 +79,27 @@ class Forwarding(logging.Handler):
 
 def handle_log(body: bytes) -> None:
     """Give a worker's record to the logger of the same name here."""
-    record = logging.makeLogRecord(pickle.loads(body))
-    logger = logging.getLogger(record.name)
-    if logger.isEnabledFor(record.levelno):
-        logger.handle(record)
+    try:
+        record = logging.makeLogRecord(pickle.loads(body))
+        logger = logging.getLogger(record.name)
+        if logger.isEnabledFor(record.levelno):
+            logger.handle(record)
+    except BaseException:  # a handler of this process: no worker's fault, and nobody here to raise to
+        _complain("log record")
 
 
 def handle_warning(body: bytes) -> None:
     """Show a worker's warning here, as this process's filters say."""
-    message, category, filename, lineno = pickle.loads(body)
     try:
+        message, category, filename, lineno = pickle.loads(body)
         warnings.warn_explicit(message, category, filename, lineno)
     except Warning as error:  # the filters turn it into an error, which has nobody to go to in this thread
         logging.getLogger("plait").warning("A worker warned: %s", error)
+    except BaseException:
+        _complain("warning")
+
+
+def _complain(what: str) -> None:
+    with contextlib.suppress(Exception):
+        sys.stderr.write(f"plait: a {what} of a worker could not be handled:\n")
+        traceback.print_exc()

@@ -50,7 +50,6 @@ class Starter:
             raise StartFailed(f"{sys.executable!r} could not be executed: {error}") from error
         finally:
             theirs.close()
-        self.control.setblocking(False)
 
     def spawn(self, remote: Remote) -> None:
         """Ask for a worker that serves `remote`."""
@@ -63,7 +62,7 @@ class Starter:
     def messages(self) -> Iterator[tuple[bytes, int, int, int]]:
         """What it said: kind, worker's number, and two figures; sets `gone` at its end."""
         try:
-            data = self.control.recv(64 << 10)
+            data = self.control.recv(64 << 10, socket.MSG_DONTWAIT)
             self.gone = not data
         except BlockingIOError:
             return

@@ -22,10 +22,14 @@ from plait.places.processes import forward
 from plait.places.processes.launch import Starter
 from plait.places.processes.remote import Client, Remote, told
 from plait.places.processes.wire import Kind
+from plait.sync.ticker import ticker
 
 __all__ = ["Pool", "current", "default_pool"]
 
 log = logging.getLogger("plait")
+
+#: Seconds that a worker which is not wanted any more has to close its resources.
+RETIRING = 10.0
 
 
 class Pool:
@@ -64,7 +68,6 @@ class Pool:
         self._wake: socket.socket | None = None
         self._woken: socket.socket | None = None
         self._closed = False
-        self._restore: list[Pool | None] = []
 
     @property
     def warm(self) -> bool:
@@ -111,13 +114,16 @@ class Pool:
             self._retire(remote, reason)
 
     def _retire(self, remote: Remote, reason: str) -> None:
-        remote.kill(reason)
+        remote.killed_for = reason
+        if remote.send(Kind.EXIT):  # after what was sent before: a lane is closed, and its resources, first
+            self.flush(remote)
+        ticker().at(time.monotonic() + RETIRING, lambda: remote.kill(reason))
         if self.hub.wanted:
             self.hub.emit(WorkerEnded(pid=remote.pid, reason=reason))
 
     def flush(self, remote: Remote) -> None:
         """What the socket did not take at once is sent by the pool's thread."""
-        with self._lock, contextlib.suppress(KeyError, ValueError, AttributeError):
+        with self._lock, contextlib.suppress(KeyError, ValueError, AttributeError, OSError):
             assert self._selector is not None
             self._selector.modify(remote.sock, selectors.EVENT_READ | selectors.EVENT_WRITE, remote)
         self._poke()
@@ -156,13 +162,14 @@ class Pool:
             raise StartFailed(f"the starter process ended {len(self._starts)} times within 5 s")
         self._starts.append(now)
         if self._selector is None:
-            self._selector = selectors.DefaultSelector()
+            selector = selectors.DefaultSelector()
             self._wake, self._woken = socket.socketpair()
             self._wake.setblocking(False)
             self._woken.setblocking(False)
-            self._selector.register(self._wake, selectors.EVENT_READ, None)
-            self._thread = threading.Thread(target=self._listen, name="plait-pool", daemon=True)
+            selector.register(self._wake, selectors.EVENT_READ, None)
+            self._thread = threading.Thread(target=self._listen, args=(selector,), name="plait-pool", daemon=True)
             self._thread.start()
+            self._selector = selector
         self._starter = Starter(self.preload, later=self.preload_later)
         self._selector.register(self._starter.control, selectors.EVENT_READ, self._starter)
         self._poke()
@@ -174,14 +181,12 @@ class Pool:
         with contextlib.suppress(OSError, AttributeError):
             self._woken.send(b"x")  # type: ignore[union-attr]
 
-    def _listen(self) -> None:
-        selector = self._selector
-        assert selector is not None
+    def _listen(self, selector: selectors.BaseSelector) -> None:
         while not self._closed:
             for key, mask in selector.select():
                 try:
                     self._ready(key.data, mask)
-                except Exception:
+                except BaseException:
                     log.exception("A worker could not be listened to; it is replaced.")
                     if isinstance(key.data, Remote):
                         key.data.kill("unintelligible")
@@ -193,8 +198,9 @@ class Pool:
                 self._wake.recv(4096)
         elif isinstance(what, Remote):
             if mask & selectors.EVENT_WRITE and not what.flush():
-                with contextlib.suppress(KeyError, ValueError):
-                    self._selector.modify(what.sock, selectors.EVENT_READ, what)  # type: ignore[union-attr]
+                with self._lock, contextlib.suppress(KeyError, ValueError, OSError):
+                    again = selectors.EVENT_WRITE if what.flush() else 0
+                    self._selector.modify(what.sock, selectors.EVENT_READ | again, what)  # type: ignore[union-attr]
             if mask & selectors.EVENT_READ:
                 self._hear(what)
         else:
@@ -220,8 +226,8 @@ class Pool:
                     forward.handle_log(frame.body)
                 elif frame.kind == Kind.WARNING:
                     forward.handle_warning(frame.body)
-                elif remote.client is not None:
-                    remote.client.heard(remote, frame)
+                elif (client := remote.client) is not None:
+                    client.heard(remote, frame)
             if not last:
                 break
 
@@ -236,7 +242,7 @@ class Pool:
                     if self.hub.wanted:
                         self.hub.emit(WorkerStarted(pid=a))
             elif kind == b"D":
-                for remote in [r for r in self._remotes.values() if r.pid == a]:
+                for remote in [r for r in list(self._remotes.values()) if r.pid == a]:
                     self._bury(remote, told(b))
             elif kind == b"T":
                 log.info(
@@ -248,7 +254,9 @@ class Pool:
         if starter.gone and not self._closed:
             self._forget(starter.control)
             starter.close()
-            for remote in [r for r in self._remotes.values() if r.starter is starter]:
+            with self._lock:  # who leases holds it until the starter was asked
+                orphans = [remote for remote in self._remotes.values() if remote.starter is starter]
+            for remote in orphans:
                 remote.kill("its starter ended")
                 self._bury(remote, told(None))
 
@@ -299,17 +307,17 @@ class Pool:
                 sock.close()
 
     def __enter__(self) -> Pool:
-        self._restore.append(current.replace(self))
+        current.push(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        current.replace(self._restore.pop())
+        current.remove(self)
         self.close()
 
 
-#: The process-wide pool: `current.replace` and `current.reset` are what tests use.
+#: The process-wide pool.
 current: Default[Pool] = Default(Pool)
 
 

@@ -27,8 +27,8 @@ def import_path() -> list[str]:
     try:
         here = os.getcwd()
     except OSError:  # it was deleted: nothing can be imported from it
-        return [path for path in sys.path if path]
-    return [path or here for path in sys.path]
+        return [path for path in sys.path if path and isinstance(path, str)]
+    return [path or here for path in sys.path if isinstance(path, str)]
 
 
 def in_worker() -> None:
@@ -49,7 +49,7 @@ def setting(blas: int) -> Setting:
     logging: Any = sys.modules.get("logging")
     levels = {"": 30}
     if logging is not None:
-        known = logging.root.manager.loggerDict.items()
+        known = list(logging.root.manager.loggerDict.items())
         levels = {name: logger.level for name, logger in known if getattr(logger, "level", 0)}
         levels[""] = logging.root.level
     try:

@@ -147,7 +147,13 @@ class _Starter:
             self.tell(b"N", 0, 0, number)
             return True
         starter = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # no more processes are allowed: those that live go on
+            for fd in fds:
+                os.close(fd)
+            self.tell(b"N", 0, 0, number)
+            return True
         if pid == 0:
             self.become_worker(starter, fds[0], fds[1])
         self.workers.add(pid)

@@ -12,6 +12,7 @@ import importlib.util
 import os
 import pickle
 import sys
+import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -30,6 +31,10 @@ REMEDY = (
     "Open it inside the function, pass it as resources={...}, define it in a module that workers can import, "
     "or choose model='threads'."
 )
+
+
+#: Which modules go by value is a global of cloudpickle.
+_shipping = threading.RLock()
 
 
 class Shipped(NamedTuple):
@@ -51,6 +56,11 @@ def ship(thing: Any, what: str) -> Shipped:
     import cloudpickle  # slow to import, and functions of modules do without
 
     module = sys.modules.get(getattr(thing, "__module__", None) or "")
+    with _shipping:
+        return _by_value(thing, what, cloudpickle, module)
+
+
+def _by_value(thing: Any, what: str, cloudpickle: Any, module: Any) -> Shipped:
     whole = module is not None and not _found_again(module) and module.__name__ != "__main__"
     if whole:
         cloudpickle.register_pickle_by_value(module)

@@ -28,10 +28,12 @@ __all__ = ["INLINE", "Decoder", "Encoder", "Frame", "Kind", "dumps", "loads"]
 
 #: Bytes up to which a body travels in the socket itself.
 INLINE = 32 << 10
+#: Bytes from which a buffer travels apart from its pickle: below, a copy costs less than the bookkeeping.
+APART = 4 << 10
 #: Bytes above which a slab gives its memory back when it is free.
 KEEP = 64 << 20
 
-_HEAD = struct.Struct("<HBBHIQQdQ")
+_HEAD = struct.Struct("<HBBIIQQdQ")
 #: What every frame begins with: a function that writes to descriptors which are not its own is found out.
 _MAGIC = 0x91A7
 _SLAB, _NEW = 1, 2
@@ -66,9 +68,17 @@ class Frame(NamedTuple):
 
 def dumps(thing: Any) -> tuple[bytes, list[memoryview]]:
     """Pickle with large buffers apart, uncopied."""
-    buffers: list[pickle.PickleBuffer] = []
-    body = pickle.dumps(thing, 5, buffer_callback=buffers.append)
-    return body, [buffer.raw() for buffer in buffers]
+    buffers: list[memoryview] = []
+
+    def apart(buffer: pickle.PickleBuffer) -> bool:
+        """Take a large buffer; true leaves a small one in the pickle."""
+        raw = buffer.raw()
+        if raw.nbytes < APART:
+            return True
+        buffers.append(raw)
+        return False
+
+    return pickle.dumps(thing, 5, buffer_callback=apart), buffers
 
 
 def loads(frame: Frame) -> Any:

@@ -16,6 +16,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any
 
+from plait.errors import CannotTravel
 from plait.places.processes import travel
 from plait.places.processes.board import READ_BY_PARENT, READ_BY_WORKER, Board
 from plait.places.processes.portable import portable
@@ -75,7 +76,10 @@ class _Worker:
     def forked(self) -> None:
         """In a child that the user's function forked: it must neither answer for us nor write on our board."""
         self.child = True
+        self.lock = threading.Lock()  # another thread may have held it
         self.sock.close()
+        if self.forwarding is not None:
+            self.forwarding.stop()
         self.board.slots.release()
         faulthandler.disable()
 
@@ -155,6 +159,18 @@ class _Worker:
         self.encoder.trim()
 
     def emit(self, task: int, batch: Batch) -> None:
+        """Send results. What cannot be sent is a failure; a worker that cannot even say so ends: that is heard of."""
+        try:
+            self.send_batch(task, batch)
+        except BaseException as error:
+            try:
+                cannot = CannotTravel("The result", f"{type(error).__name__}: {error}", "Return less, or plain data.")
+                failed = [(at, raised(cannot, 0.0, below=0)) for at in range(len(batch.values))]
+                self.send_batch(task, batch._replace(values=[None] * len(batch.values), errors=failed))
+            except BaseException:
+                os._exit(1)
+
+    def send_batch(self, task: int, batch: Batch) -> None:
         if batch.errors:
             errors = [(at, failed._replace(error=portable(failed.error))) for at, failed in batch.errors]
             batch = batch._replace(errors=errors)
@@ -175,9 +191,9 @@ class _Worker:
     def send(
         self, kind: int, task: int = 0, a: int = 0, b: int = 0, x: float = 0.0, body: Any = b"", buffers: Any = ()
     ) -> None:
+        if self.child:  # forked by the user's function, it came back into our loop
+            os._exit(0)
         with self.lock:
-            if self.child:  # forked by the user's function, it came back into our loop
-                os._exit(0)
             data, fds = self.encoder.encode(kind, task, a, b, x, body, buffers)
             try:
                 sent = socket.send_fds(self.sock, [data], fds) if fds else self.sock.send(data)

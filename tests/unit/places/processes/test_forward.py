@@ -10,15 +10,33 @@ from plait.places.processes.forward import Forwarding, handle_log, handle_warnin
 from plait.places.processes.wire import Kind
 
 
+class Worker:
+    """What a worker's handler sends, until it `arrives` here."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, bytes]] = []
+        self.handlers = list(logging.root.handlers)
+        self.forwarding = Forwarding(lambda kind, body: self.sent.append((kind, body)))
+        assert logging.root.handlers == [self.forwarding]
+
+    def arrives(self) -> list[int]:
+        """This process is the parent again, and takes what was sent."""
+        self.close()
+        handle = {Kind.LOG: handle_log, Kind.WARNING: handle_warning}
+        for kind, body in self.sent:
+            handle[kind](body)
+        return [kind for kind, _ in self.sent]
+
+    def close(self) -> None:
+        logging.root.handlers[:] = self.handlers
+
+
 @pytest.fixture
-def sent():
-    """What a worker's handler sends: `(kind, body)`. This process's own logging is put back afterwards."""
-    frames: list[tuple[int, bytes]] = []
-    handlers = list(logging.root.handlers)
+def worker():
     with warnings.catch_warnings():
-        Forwarding(lambda kind, body: frames.append((kind, body)))
-        yield frames
-    logging.root.handlers[:] = handlers
+        made = Worker()
+        yield made
+        made.close()
 
 
 class Kept(logging.Handler):
@@ -43,69 +61,61 @@ def logger():
     made.setLevel(logging.NOTSET)
 
 
-def across(frames) -> list[int]:
-    """Take what was sent, as the parent does."""
-    handle = {Kind.LOG: handle_log, Kind.WARNING: handle_warning}
-    for kind, body in frames:
-        handle[kind](body)
-    return [kind for kind, _ in frames]
-
-
 def record(name: str = "tests.forward", level: int = logging.INFO, exc_info=None, msg="%s of %s", args=("1", "2")):
     return logging.LogRecord(name, level, "fetch.py", 7, msg, args, exc_info, "fetch")
 
 
 class TestLog:
-    def test_a_record_arrives_as_it_was_made(self, sent, logger):
-        logging.root.handlers[0].emit(record())
-        assert across(sent) == [Kind.LOG]
+    def test_a_record_arrives_as_it_was_made(self, worker, logger):
+        worker.forwarding.emit(record())
+        assert worker.arrives() == [Kind.LOG]
         (came,) = logger.kept
         assert (came.getMessage(), came.levelno, came.lineno, came.funcName) == ("1 of 2", logging.INFO, 7, "fetch")
 
-    def test_an_exception_arrives_as_its_traceback(self, sent, logger):
+    def test_an_exception_arrives_as_its_traceback(self, worker, logger):
         try:
             raise ValueError("no")
         except ValueError as error:
-            logging.root.handlers[0].emit(record(exc_info=(ValueError, error, error.__traceback__)))
-        across(sent)
+            worker.forwarding.emit(record(exc_info=(ValueError, error, error.__traceback__)))
+        worker.arrives()
         (came,) = logger.kept
         assert came.exc_info is None
         assert "ValueError: no" in came.exc_text
         assert "ValueError: no" in logging.Formatter().format(came)
 
-    def test_what_cannot_be_pickled_is_shown(self, sent, logger):
+    def test_what_cannot_be_pickled_is_shown(self, worker, logger):
         one = record()
         one.connection = connection = lambda: None
-        logging.root.handlers[0].emit(one)
-        across(sent)
+        worker.forwarding.emit(one)
+        worker.arrives()
         (came,) = logger.kept
         assert came.connection == repr(connection)
         assert came.getMessage() == "1 of 2"
 
-    def test_arguments_are_formatted_where_they_live(self, sent, logger):
+    def test_arguments_are_formatted_where_they_live(self, worker, logger):
         class Local:
             def __str__(self):
                 return "of the worker"
 
-        logging.root.handlers[0].emit(record(msg="it is %s", args=(Local(),)))
-        across(sent)
+        worker.forwarding.emit(record(msg="it is %s", args=(Local(),)))
+        worker.arrives()
         assert logger.kept[0].getMessage() == "it is of the worker"
 
-    def test_the_levels_here_decide(self, sent, logger):
-        logging.root.handlers[0].emit(record(level=logging.DEBUG))
+    def test_the_levels_here_decide(self, worker, logger):
+        worker.forwarding.emit(record(level=logging.DEBUG))
         logger.setLevel(logging.INFO)
-        across(sent)
+        worker.arrives()
         assert logger.kept == []
 
-    def test_a_record_that_cannot_be_formatted_harms_nobody(self, sent, capsys):
-        logging.root.handlers[0].emit(record(args=("1",)))
-        assert sent == []
+    def test_a_record_that_cannot_be_formatted_harms_nobody(self, worker, capsys):
+        worker.forwarding.emit(record(args=("1",)))
+        assert worker.sent == []
         assert "Logging error" in capsys.readouterr().err
 
-    def test_levels_of_the_parent_are_taken_over(self, sent):
+    def test_levels_of_the_parent_are_taken_over(self, worker):
         root = logging.root.level
         try:
-            logging.root.handlers[0].take_levels({"tests.levels": logging.ERROR, "": logging.CRITICAL})
+            worker.forwarding.take_levels({"tests.levels": logging.ERROR, "": logging.CRITICAL})
             assert not logging.getLogger("tests.levels").isEnabledFor(logging.WARNING)
             assert logging.root.level == logging.CRITICAL
         finally:
@@ -113,40 +123,36 @@ class TestLog:
             logging.getLogger("tests.levels").setLevel(logging.NOTSET)
 
 
-class Local(UserWarning):
-    pass
-
-
 class TestWarning:
-    def test_it_is_shown_here_with_its_place(self, sent):
+    def test_it_is_shown_here_with_its_place(self, worker):
         warnings.warn("it is old", DeprecationWarning, stacklevel=1)
         with pytest.warns(DeprecationWarning, match="it is old") as caught:
-            assert across(sent) == [Kind.WARNING]
+            assert worker.arrives() == [Kind.WARNING]
         assert caught[0].filename == __file__
 
-    def test_the_filters_here_decide(self, sent):
+    def test_the_filters_here_decide(self, worker):
         warnings.warn("it is old", DeprecationWarning, stacklevel=1)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
-            across(sent)
+            worker.arrives()
         assert caught == []
 
-    def test_one_that_is_an_error_here_is_logged_since_nobody_could_catch_it(self, sent, caplog):
+    def test_one_that_is_an_error_here_is_logged_since_nobody_could_catch_it(self, worker, caplog):
         warnings.warn("it is old", DeprecationWarning, stacklevel=1)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            across(sent)
+            worker.arrives()
         assert "A worker warned: it is old" in caplog.text
 
-    def test_a_category_that_cannot_travel_is_a_user_warning(self, sent):
+    def test_a_category_that_cannot_travel_is_a_user_warning(self, worker):
         class Unknown(Warning):
             pass
 
         warnings.warn("odd", Unknown, stacklevel=1)
-        assert pickle.loads(sent[0][1])[:2] == ("odd", UserWarning)
+        assert pickle.loads(worker.sent[0][1])[:2] == ("odd", UserWarning)
 
-    def test_a_function_that_forks_is_not_warned_of_our_thread(self, sent):
+    def test_a_function_that_forks_is_not_warned_of_our_thread(self, worker):
         with warnings.catch_warnings():
             message = "This process (pid=1) is multi-threaded, use of fork() may lead to deadlocks in the child."
             warnings.warn(message, DeprecationWarning, stacklevel=1)
-        assert sent == []
+        assert worker.sent == []

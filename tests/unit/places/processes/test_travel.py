@@ -106,7 +106,8 @@ class TestShip:
             ship(lambda x: handle, "The function 'f'")
         assert str(caught.value).startswith("The function 'f' cannot travel between processes: ")
         assert "the closed-over variable 'handle' is a lock: " in str(caught.value)
-        assert "resources={...}, or choose model='threads'." in str(caught.value)
+        assert "pass it as resources={...}" in str(caught.value)
+        assert "choose model='threads'." in str(caught.value)
 
     def test_a_global_culprit_is_named(self):
         module = types.ModuleType("__main__")
