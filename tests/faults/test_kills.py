@@ -177,6 +177,7 @@ def test_fifty_kills_at_random_moments(pool, calls, workers, meanwhile, model):
     assert again == [], "these were called although their result had been received"
 
 
+@pytest.mark.slow
 @every_model
 def test_what_was_received_is_not_run_again(pool, calls, model):
     """Every 40th item kills its worker at its first call; unordered, so that a result is yielded as it is received."""

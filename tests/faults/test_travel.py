@@ -24,6 +24,12 @@ def mapped(fn, items, model, **options):
     return plait.map(call, items, model=model, workers=2, **options)
 
 
+@pytest.fixture
+def pool():
+    """Nothing dies here but by its item: the workers of all tests serve these, too."""
+    return plait.default_pool()
+
+
 class RefusesToTravel:
     def __reduce__(self):
         raise ValueError("I stay here")

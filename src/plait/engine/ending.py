@@ -34,6 +34,7 @@ class Ending:
         self.feeding: Any = None
         self.offs: list[Callable[[], None]] = []  # what calls timers off
         self.cancelled = False
+        self._checked = False
 
     def close(self) -> None:
         """End it all, from a thread."""
@@ -61,7 +62,7 @@ class Ending:
         """What was set up after the end is ended as well."""
         for off in self.offs:
             off()
-        if self.loop is not None:
+        if self.loop is not None and self._checked:  # else who ends the run will stop it
             self.loop.stop(0.0)
 
     def _stop(self) -> None:
@@ -81,6 +82,7 @@ class Ending:
         return self.crew.close(self._patience(), prompt=self.cancelled) if self.crew is not None else []
 
     def _check(self, stuck: list[str]) -> None:
+        self._checked = True
         if self.loop is not None and not self.loop.stop(0.1 if stuck else THREADS) and not stuck:
             stuck.append("the event loop's thread plait-loop, blocked by an item")
         thread = self.thread

@@ -1,5 +1,7 @@
 """How waiting items are shared out among seats."""
 
+import pytest
+
 from plait.engine.line import LEAST, PREFETCH, Line
 from plait.engine.pieces import Chunk, Piece, Post
 from plait.policy.chunks import Sizer
@@ -30,13 +32,11 @@ def suspect(item: int) -> Piece:
 def test_it_is_true_while_something_waits():
     one = line()
     assert not one
-    one.again.append(Piece(0, [0]))
-    assert one
-    one.clear()
-    one.offer(1)
-    assert one
-    one.clear()
-    assert not one
+    for wait in (lambda: one.put_back(Piece(0, [0])), lambda: one.put_back(suspect(7)), lambda: one.offer(1)):
+        wait()
+        assert one
+        one.clear()
+        assert not one
 
 
 def test_numbers_are_given_once():
@@ -68,12 +68,13 @@ class TestRoom:
         assert slow.room(one, [one, post()]) == 4
         assert slow.room(one, [one]) > 4
 
-    def test_a_trial_has_one_item_in_progress_at_once(self):
+    @pytest.mark.parametrize("style", ["threads", "loop"])
+    def test_a_trial_has_one_share_in_progress_at_once(self, style):
         one = line()
         one.limit = 1
-        free = post("threads", 32)
+        free = post(style, 32)
         assert one.room(free, [free]) == 1
-        assert one.room(post("threads", 32, in_hand=1), [free]) == 0
+        assert one.room(post(style, 32, in_hand=1), [free]) == 0
 
     def test_a_seat_to_be_replaced_gets_nothing(self):
         one = post()
@@ -88,14 +89,14 @@ class TestRoom:
     def test_one_seat_empties_for_an_item_that_must_be_alone_and_the_others_go_on(self):
         """Otherwise it would never have its turn."""
         one = line(5)
-        one.again.append(suspect(7))
+        one.put_back(suspect(7))
         least, more = post("threads", 8, in_hand=2), post("threads", 8, in_hand=4)
         both = [more, least]
         assert [one.room(seat, both) > 0 for seat in both] == [True, False]
 
     def test_a_seat_that_gets_nothing_anyway_is_not_the_one(self):
         one = line(5)
-        one.again.append(suspect(7))
+        one.put_back(suspect(7))
         condemned, other = post("threads", 8, in_hand=1), post("threads", 8, in_hand=4)
         condemned.condemned = "memory"
         assert one.room(other, [condemned, other]) == 0
@@ -118,26 +119,34 @@ class TestNext:
 
     def test_what_is_run_again_goes_first(self):
         one = line(2)
-        one.again.append(Piece(40, ["again"]))
+        one.put_back(Piece(40, ["again"]))
         assert self.take(one, 9, post()) == (40, ["again"])
         assert self.take(one, 9, post()) == (0, [0, 1])
 
+    def test_what_goes_first_goes_before_what_is_run_again_too(self):
+        one = line()
+        for piece, first in ((Piece(40, ["a"]), False), (Piece(41, ["b"]), False), (Piece(42, ["c"]), True)):
+            one.put_back(piece, first=first)
+        assert [self.take(one, 9, post())[0] for _ in range(3)] == [42, 40, 41]
+
     def test_a_piece_too_large_is_split_and_its_rest_stays_first(self):
         one = line(2)
-        one.again.append(Piece(40, list("abc")))
+        one.put_back(Piece(40, list("abc")))
         assert self.take(one, 2, post()) == (40, ["a", "b"])
         assert self.take(one, 2, post()) == (42, ["c"])
 
     def test_an_item_that_must_be_alone_waits_for_an_empty_seat(self):
         one = line()
-        one.again += [Piece(40, ["other"]), suspect(7)]
+        one.put_back(Piece(40, ["other"]))
+        one.put_back(suspect(7))
         assert self.take(one, 9, post("threads", 4, in_hand=1)) == (40, ["other"])
         assert one.next(post("threads", 4, in_hand=1), 9, [post()]) is None
         assert self.take(one, 9, post()) == (7, [7])
 
     def test_an_empty_seat_takes_it_before_anything_else(self):
         one = line()
-        one.again += [Piece(40, ["other"]), suspect(7)]
+        one.put_back(Piece(40, ["other"]))
+        one.put_back(suspect(7))
         assert self.take(one, 9, post()) == (7, [7])
 
     def test_the_last_items_are_shared_out(self):

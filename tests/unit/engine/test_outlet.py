@@ -130,10 +130,15 @@ class TestRoom:
     def test_a_source_that_waits_goes_on_when_the_buffer_grows(self):
         outlet = Outlet(True, 2)
         waiting = in_thread(outlet.wait_for_room, 2)
-        outlet.grow(1)
-        assert outlet.buffer == 2, "it does not shrink"
-        outlet.grow(100)
+        outlet.resize(1)
+        assert waiting.empty()
+        outlet.resize(100)
         assert waiting.get(timeout=WAIT) is True
+
+    def test_a_buffer_that_shrinks_takes_back_what_it_allowed(self):
+        outlet = Outlet(True, 8)
+        outlet.resize(2)
+        assert [outlet.room(offered) for offered in (1, 5)] == [1, -3]
 
     def test_a_buffer_of_one_is_one_at_a_time(self):
         outlet = Outlet(True, 1)

@@ -169,19 +169,28 @@ class TestAsync:
         with pytest.raises(OSError, match="disk"):
             bench.outlet.take()
 
-    def test_who_cancels_it_does_not_end_the_run(self):
+    @pytest.mark.parametrize("over", [False, True])
+    def test_cancelled_by_its_loops_owner_it_ends_the_run_and_by_us_it_was_over(self, over):
         async def test():
             bench = Bench(buffer=1)
+            bench.seat("loop", 8)
             feeding = asyncio.create_task(feed_async(a_few(5), bench.lane, bench.outlet))
             while not bench.outlet._sources:
                 await asyncio.sleep(0)
+            if over:
+                bench.lane.over = True  # as in the moment after the lane's end, before it wakes the source
             feeding.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await feeding
-            assert not bench.lane.read_all
-            assert not bench.lane.over
+            return bench
 
-        asyncio.run(test())
+        bench = asyncio.run(test())
+        assert bench.lane.read_all is not over
+        if not over:
+            bench.run()
+            assert bench.outlet.take() == [0]
+            with pytest.raises(RunCancelled, match="the source was cancelled"):
+                bench.outlet.take()
 
 
 class TestBridge:

@@ -27,20 +27,31 @@ def test_it_is_made_when_it_is_asked_for_and_once(default):
     assert default.now is first
 
 
-def test_another_takes_its_place_and_gives_it_back(default):
+def test_another_takes_its_place_until_it_is_removed(default):
     own, other = default.get(), Thing()
-    before = default.replace(other)
-    assert before is own
-    assert default.get() is other
-    assert default.replace(before) is other
-    assert default.get() is own
+    default.push(other)
+    assert default.get() is default.now is other
+    default.remove(other)
+    assert default.get() is default.now is own
 
 
-def test_nothing_may_be_given_back_where_there_was_nothing(default):
+def test_without_one_there_was_none_afterwards_either(default):
     other = Thing()
-    before = default.replace(other)
-    assert before is None
-    default.replace(before)
+    default.push(other)
+    assert default.get() is other
+    default.remove(other)
+    assert default.now is None
+
+
+def test_they_may_leave_in_another_order_than_they_came(default):
+    """Two threads, each in a `with` of its own."""
+    first, second = Thing(), Thing()
+    default.push(first)
+    default.push(second)
+    default.remove(first)
+    assert default.get() is second
+    default.remove(second)
+    default.remove(second)
     assert default.now is None
 
 
@@ -49,15 +60,12 @@ def test_reset_closes_what_was_made_here_and_the_next_use_makes_another(default)
     default.reset()
     assert first.closed == 1
     assert default.get() is not first
-    default.replace(None)
-    default.reset()
-    default.reset()
     assert first.closed == 1
 
 
 def test_what_somebody_else_made_is_theirs_to_close(default):
     own, other = default.get(), Thing()
-    default.replace(other)
+    default.push(other)
     default.reset()
     assert (own.closed, other.closed) == (1, 0)
     assert default.get() is other

@@ -57,10 +57,9 @@ class TestUse:
         assert run.wait() is run
 
     def test_one_that_is_never_used_warns(self):
-        run = serial()
+        held = [serial()]
         with pytest.warns(RuntimeWarning, match=r"plait\.map\(double, \.\.\.\) was never used, so nothing ran"):
-            del run
-            gc.collect()
+            held.clear()
 
     def test_one_that_was_cancelled_instead_does_not(self):
         run = serial()
