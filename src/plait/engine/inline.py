@@ -52,7 +52,7 @@ def run_inline(
     Cost: some 10 ns an item beyond the builtin `map`; 30 with a timeout; 200 with observers.
     """
     run = _Inline(function, first, rules, figures, hub, cancelled, ended)
-    if hub.wanted:
+    if hub.wanted or rules.deadline is not None or rules.retry.until is not None:  # they need the clock
         return _watched(run, source, cancelled)
     return _plain(run, source, cancelled) if rules.patience is None else _timed(run, source, cancelled)
 
@@ -159,6 +159,7 @@ def _plain(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseExceptio
                 try:
                     value = call(item)
                 except KeyboardInterrupt:
+                    index -= 1  # it has no result
                     raise
                 except BaseException as error:
                     run.count(index)
@@ -188,6 +189,7 @@ def _timed(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseExceptio
                 try:
                     value = call(item)
                 except KeyboardInterrupt:
+                    index -= 1  # it has no result
                     raise
                 except BaseException as error:
                     run.count(index)

@@ -46,7 +46,8 @@ def with_defaults(placement: Placement, rules: Rules) -> Placement:
     """The same with every number known."""
     cores = machine.cores()
     placement = placement.with_bounds(rules.workers if placement.place != "here" else None, rules.width)
-    workers = placement.workers or (1 if placement.place == "here" else cores)
+    pool = current.now.workers if current.now is not None else cores
+    workers = placement.workers or (1 if placement.place == "here" else pool)
     width = {"serial": 1, "threads": min(32, cores + 4), "loop": LOOP_WIDTH}[placement.style]
     return Placement(placement.place, placement.style, workers, placement.width or width)
 

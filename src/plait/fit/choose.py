@@ -291,4 +291,4 @@ def _time(seconds: float) -> str:
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e6:.2g} us"
+    return f"{seconds * 1e6:.3g} us" if seconds >= 1e-8 else "under 0.01 us"

@@ -12,6 +12,9 @@ __all__ = ["Default"]
 
 
 class _Closable(Protocol):
+    @property
+    def closed(self) -> bool: ...
+
     def close(self) -> None: ...
 
 
@@ -40,7 +43,7 @@ class Default(Generic[T]):
         with self._lock:
             if self._pushed:
                 return self._pushed[-1]
-            if self._made is None:
+            if self._made is None or self._made.closed:
                 if not self._registered:
                     self._registered = True
                     atexit.register(self.reset)
@@ -50,7 +53,8 @@ class Default(Generic[T]):
     @property
     def now(self) -> T | None:
         """The current one, if there is any yet."""
-        return self._pushed[-1] if self._pushed else self._made
+        made = self._made
+        return self._pushed[-1] if self._pushed else None if made is None or made.closed else made
 
     def push(self, thing: T) -> None:
         """Make `thing` the current one until it is removed."""

@@ -146,7 +146,7 @@ def is_async(fn: Any) -> bool:
     while isinstance(fn, partial | Spread):
         fn = fn.func if isinstance(fn, partial) else fn.fn
     fn = getattr(fn, "__plait_function__", fn)
-    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(type(fn), "__call__", None))  # noqa: B004
 
 
 def _name(fn: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,11 +35,20 @@ def _model(value: Any) -> Any:
     return value
 
 
+def _whole(value: Any) -> int:
+    """A whole number, NumPy's included; -1: it is none."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        return -1
+
+
 def _count(name: str, least: int = 1) -> Callable[[Any], int | None]:
     def check(value: Any) -> int | None:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+        count = value if value is None or isinstance(value, bool) else _whole(value)
+        if count is not None and (isinstance(count, bool) or count < least):
             raise OptionError(name, value, f"it takes a whole number from {least}, or None to measure")
-        return value
+        return count
 
     return check
 
@@ -74,9 +84,9 @@ def _flag(name: str) -> Callable[[Any], bool]:
 def _retries(value: Any) -> Retry:
     if isinstance(value, Retry):
         return value
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or _whole(value) < 0:
         raise OptionError("retries", value, "it takes a number of further attempts from 0, or a plait.Retry")
-    return Retry(value)
+    return Retry(_whole(value))
 
 
 def _max_failures(value: Any) -> float | None:

@@ -90,7 +90,7 @@ class Run(Generic[R]):
         return self
 
     def _use(self, how: str) -> None:
-        if self._used not in ("", "started", "entered"):
+        if self._used not in ("", "started", "entered", "cancelled"):
             raise RunUsedTwice(how)
         self._used = how
 

@@ -54,12 +54,8 @@ class ProcessCrew:
         )
 
     def open(self, seats: int) -> None:
-        """Lease `seats` workers and open the lane in them.
-
-        Raises:
-            StartFailed: none can be started.
-        """
-        for _ in range(seats):
+        """Lease `seats` workers and open the lane in them; what cannot be started, the listener is told."""
+        while seats > 0:
             seat = ProcessSeat(self)
             try:
                 seat.remote = self.pool.lease(seat)
@@ -67,12 +63,15 @@ class ProcessCrew:
                 self._cannot(error)
                 return
             with self.lock:
-                late = self.closed
-                if not late:
+                late, dead = self.closed, seat.dead
+                if not (late or dead):
                     self.seats.add(seat)
             if late:
                 self.pool.give_back(seat.remote)
                 return
+            if dead:  # it died before it was listed, so nobody was told
+                continue
+            seats -= 1
             body, buffers = self.opening
             seat.post(Kind.OPEN, body=body, buffers=buffers)
 
@@ -102,7 +101,10 @@ class ProcessCrew:
         for seat in seats:
             seat.post(Kind.CLOSE)
         until = time.monotonic() + wait
-        # One that is still starting has nothing to end: it comes back to the pool when it hears of this.
+        # One that is still starting has nothing to end: it comes back to the pool when it hears of this, or is ended.
+        for seat in seats:
+            if not (seat.opened or seat.dead):
+                self.pool.expect(seat.remote)
         begun = [seat for seat in seats if seat.opened or seat.dead]
         for seat in begun:
             if seat.ended.wait(max(0.0, until - time.monotonic())) and not seat.dead:
@@ -220,9 +222,9 @@ class ProcessSeat:
     def lost(self, remote: Remote, status: str) -> None:
         """Tell the lane, with what the board says."""
         self.remote = remote
-        self.dead = True
         self.ended.set()
         with self.crew.lock:
+            self.dead = True
             wanted = self in self.crew.seats and not self.crew.closed
             self.crew.seats.discard(self)
         if wanted:

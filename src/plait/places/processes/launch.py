@@ -48,6 +48,9 @@ class Starter:
         except OSError as error:
             self.control.close()
             raise StartFailed(f"{sys.executable!r} could not be executed: {error}") from error
+        except BaseException:
+            self.control.close()
+            raise
         finally:
             theirs.close()
 

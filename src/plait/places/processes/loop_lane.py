@@ -39,11 +39,12 @@ async def _serve(worker: Any, task: int, what: Any, function: Any, resources: An
             over.set_result(ended)
 
     def handle() -> None:
+        closed = False
         for frame in worker.decoder.frames():
             if frame.kind == Kind.EXIT:
                 finish(True)
             elif frame.kind == Kind.CLOSE:
-                finish(False)
+                closed = True  # an EXIT may follow
             elif frame.kind == Kind.CHUNK and frame.task == task:
                 try:
                     items = loads(frame)
@@ -51,6 +52,8 @@ async def _serve(worker: Any, task: int, what: Any, function: Any, resources: An
                     worker.send(Kind.UNREADABLE, task, frame.a, body=travel.text(error))
                     continue
                 lane.put(frame.a, items, frame.x)
+        if closed:
+            finish(False)
 
     def readable() -> None:
         try:

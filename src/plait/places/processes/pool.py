@@ -99,6 +99,7 @@ class Pool:
         """The lease is over. The worker waits for the next one, or ends if it is old or one too many."""
         with self._lock:
             remote.client = None
+            remote.last_call()
             if remote.ended or self._closed:
                 return
             old = self.recycle is not None and remote.items >= self.recycle
@@ -106,6 +107,10 @@ class Pool:
                 self._retire(remote, "recycled" if old else "idle")
             else:
                 self._idle.append(remote)
+
+    def expect(self, remote: Remote) -> None:
+        """It will come back by itself, once it has started; not within some seconds: it is ended."""
+        remote.last_call = ticker().at(time.monotonic() + RETIRING, lambda: remote.kill("never came back"))
 
     def retire(self, remote: Remote, reason: str) -> None:
         """End a worker that has nothing in hand."""
@@ -117,7 +122,7 @@ class Pool:
         remote.killed_for = reason
         if remote.send(Kind.EXIT):  # after what was sent before: a lane is closed, and its resources, first
             self.flush(remote)
-        ticker().at(time.monotonic() + RETIRING, lambda: remote.kill(reason))
+        remote.last_call = ticker().at(time.monotonic() + RETIRING, lambda: remote.kill(reason))
         if self.hub.wanted:
             self.hub.emit(WorkerEnded(pid=remote.pid, reason=reason))
 
@@ -129,6 +134,11 @@ class Pool:
         self._poke()
 
     # --- starting ---------------------------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
 
     def _check(self) -> None:
         if self._closed:
@@ -272,6 +282,7 @@ class Pool:
                 self._idle.remove(remote)
             client, remote.client = remote.client, None
         remote.close()
+        remote.last_call()
         if client is not None:
             client.lost(remote, status)
         remote.board.close()

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from plait.machine import capabilities
@@ -51,6 +52,7 @@ class Remote:
         self.killed_for = ""
         self.starter: object = None
         self.hung_up = False
+        self.last_call: Callable[[], None] = lambda: None  # calls off the timer that would end it
         self._lock = threading.Lock()
         self._waiting: deque[memoryview] = deque()
 
