@@ -113,7 +113,7 @@ class Post:
     @property
     def exclusive(self) -> bool:
         """Whether it runs an item that must be alone."""
-        return self.in_hand == 1 and any(chunk.piece.alone for chunk in self.chunks.values())
+        return len(self.chunks) == 1 and next(iter(self.chunks.values())).piece.alone
 
     def done(self, chunk: Chunk, count: int) -> None:
         """`count` more items of `chunk` are accounted for."""

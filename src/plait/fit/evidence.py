@@ -140,8 +140,8 @@ def handing_over(ticks: Iterable[Tick]) -> float:
 def typical_seconds(seconds: Sequence[float]) -> tuple[float, float, float]:
     """The median, the maximum and the mean; the mean without the longest of ten or more.
 
-    Unless that one outweighs all the others together: then there are two kinds of items (a cache's hits and misses), and
-    the rare ones are most of the work.
+    Unless that one outweighs all the others together: then there are two kinds of items (a cache's hits and misses),
+    and the rare ones are most of the work.
     """
     ordered = sorted(seconds)
     rest = ordered[:-1]

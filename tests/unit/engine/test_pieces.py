@@ -71,5 +71,5 @@ def test_a_chunk_is_gone_when_all_of_it_is_accounted_for(post):
 
 def test_a_seat_with_a_suspect_is_exclusive(post):
     assert not post.exclusive
-    post.chunks[300] = Chunk.of(300, Piece(0, ["x"], crashes=1))
+    post.chunks = {300: Chunk.of(300, Piece(0, ["x"], crashes=1))}
     assert post.exclusive

@@ -62,9 +62,13 @@ def test_items_too_short_for_the_clock():
 
 
 def test_one_straggler_proves_nothing():
-    assert typical_seconds([1.0] * 19 + [100.0]) == (1.0, 100.0, 1.0)
+    assert typical_seconds([1.0] * 19 + [10.0]) == (1.0, 10.0, 1.0)
     assert typical_seconds([1.0, 1.0, 4.0]) == (1.0, 4.0, 2.0)
     assert typical_seconds([1.0] * 18 + [100.0] * 2)[2] > 5
+
+
+def test_a_rare_item_that_is_most_of_the_work_counts():
+    assert typical_seconds([1.0] * 19 + [100.0]) == (1.0, 100.0, 5.95)
 
 
 # --------------------------------------------------------------------------------------------------------------- gil

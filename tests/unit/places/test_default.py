@@ -76,6 +76,8 @@ FORKS = """
     from plait.places.default import Default
 
     class Thing:
+        closed = False
+
         def close(self):
             print("closed in", "parent" if os.getpid() == parent else "child", flush=True)
 
