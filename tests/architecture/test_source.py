@@ -12,9 +12,9 @@ LONGEST = 300
 
 #: Longer files, each with the reason why splitting it would hide its idea.
 LONG_FOR_A_REASON: dict[str, str] = {
-    "engine/drive.py": "one run from start to end: cutting it would hide the order of its steps",
-    "engine/lane.py": "one lock guards it all, and who reads it has to see everything that is done under it",
-    "places/processes/pool.py": "starting, listening and ending share one thread's state",
+    "plait/engine/drive.py": "one run from start to end: cutting it would hide the order of its steps",
+    "plait/engine/lane.py": "one lock guards it all, and who reads it has to see everything that is done under it",
+    "plait/places/processes/pool.py": "starting, listening and ending share one thread's state",
 }
 
 #: They say nothing of what is inside.
