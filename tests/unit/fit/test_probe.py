@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from plait.fit.canary import Canary
@@ -51,14 +52,30 @@ def measure(fn: Callable[[Any], Any]) -> Evidence:
     return found[0]
 
 
+def others() -> float:
+    """CPU seconds that everybody else on this machine has used so far."""
+    used, own = psutil.cpu_times(), psutil.Process().cpu_times()
+    return sum(used) - used.idle - getattr(used, "iowait", 0.0) - own.user - own.system
+
+
 def assert_mostly(holds: Callable[[Evidence], bool], probe: Callable[[], Evidence]) -> None:
-    """The verdict of most of up to five probes: a single one may meet whatever else this machine is doing."""
-    seen: list[Evidence] = []
-    agree = 0
-    while agree < 3 and len(seen) - agree < 3:
-        seen.append(probe())
-        agree += holds(seen[-1])
-    assert agree >= 3, "\n".join(map(str, seen))
+    """Three probes say so before three others, met by little else on this machine, say something else.
+
+    What a probe says that ran beside much other work counts for it, but not against it. After twenty nothing is proved.
+    """
+    seen: list[str] = []
+    agree = against = 0
+    while agree < 3 and against < 3 and len(seen) < 20:
+        began, before = time.perf_counter(), others()
+        evidence = probe()
+        crowded = others() - before > 0.25 * (time.perf_counter() - began)
+        held = holds(evidence)
+        agree += held
+        against += not held and not crowded
+        seen.append(f"{'crowded' if crowded else 'quiet'}, {held}: {evidence}")
+    if agree < 3 and against < 3:
+        pytest.skip("this machine is too busy with other work to tell")
+    assert agree >= 3, "\n".join(seen)
 
 
 # ------------------------------------------------------------------------------------------------- what it says of work
@@ -109,22 +126,15 @@ def test_sleeping_waits(seconds: float, without: str, monkeypatch: pytest.Monkey
     )
 
 
-def half_waiting(x: Any) -> None:
-    time.sleep(0.008)
-    spin(200_000)
+def test_half_waiting_half_python_is_both():
+    def fn(x: int) -> None:
+        time.sleep(0.008)
+        spin(200_000)
 
-
-def test_half_waiting_half_python_needs_processes():
     assert_mostly(
-        lambda found: found.cpu_share > 0.25 and choose(found, TWO).placement.place == "processes",
-        lambda: measure(half_waiting),
+        lambda found: 0.25 < found.cpu_share < 0.95 and choose(found, TWO).placement.model == "processes+threads",
+        lambda: measure(fn),
     )
-
-
-def test_its_waiting_is_seen_in_a_quiet_moment():
-    """Beside others that compute it may look like computing alone."""
-    probes = (measure(half_waiting) for _ in range(15))
-    assert any(choose(found, TWO).placement.model == "processes+threads" for found in probes)
 
 
 def test_items_of_nothing_stay_serial():
