@@ -136,6 +136,11 @@ class Outlet:
         """How many more items may be read from the source when `offered` have been."""
         return self.buffer - (offered - self.taken)
 
+    @property
+    def _enough(self) -> int:
+        """How much room is worth waking the source for; looked at afresh each time, since the buffer may shrink."""
+        return max(1, self.buffer // 4)
+
     def resize(self, buffer: int) -> None:
         """Allow `buffer` items from now on; those that were read already stay."""
         if buffer != self.buffer:
@@ -146,10 +151,9 @@ class Outlet:
 
     def wait_for_room(self, offered: int) -> bool:
         """Wait until a good part of the buffer is free; false when the run is over."""
-        enough = max(1, self.buffer // 4)
         while True:
             with self._lock:
-                if self._over or self.room(offered) >= enough:
+                if self._over or self.room(offered) >= self._enough:
                     return not self._over
                 gate = _gate(self._sources)
             gate.acquire()
@@ -157,10 +161,9 @@ class Outlet:
     async def wait_for_room_async(self, offered: int) -> bool:
         """The same for a source on an event loop."""
         loop = asyncio.get_running_loop()
-        enough = max(1, self.buffer // 4)
         while True:
             with self._lock:
-                if self._over or self.room(offered) >= enough:
+                if self._over or self.room(offered) >= self._enough:
                     return not self._over
                 free = loop.create_future()
                 self._sources.append(lambda free=free: _wake(loop, free))  # type: ignore[misc]

@@ -28,7 +28,7 @@ def feed(source: Iterator[Any], lane: Lane, outlet: Outlet) -> None:
     """Offer every item of `source` to the lane, as fast as the outlet has room."""
     figures, offer = lane.figures, lane.offer
     while _room(outlet, figures):
-        room, before = outlet.room(figures.read), figures.read
+        room, before = max(1, outlet.room(figures.read)), figures.read
         try:
             for item in islice(source, room):
                 offer(item)

@@ -27,7 +27,7 @@ class Ticker:
     """
 
     #: Seconds without a timer after which the thread ends, and at most between two looks at which were called off.
-    IDLE = 1.0
+    IDLE = 0.5
 
     def __init__(self) -> None:
         self._heap: list[_Entry] = []

@@ -21,6 +21,7 @@ def serve_loop(worker: Any, task: int, what: Any, function: Any, resources: Any,
     """Run the lane until the parent closes it or hangs up."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
         ended = runner.run(_serve(worker, task, what, function, resources, emit, broken))
+    worker.sock.setblocking(True)  # a loop's reader leaves it otherwise
     worker.task = 0
     worker.encoder.trim()
     if ended:

@@ -307,6 +307,7 @@ class Pool:
             self._thread.join(2.0)
         for remote in list(self._remotes.values()):  # those that the thread did not bury itself
             client, remote.client = remote.client, None
+            remote.last_call()
             remote.close()
             if client is not None:
                 client.lost(remote, "ended with its pool")

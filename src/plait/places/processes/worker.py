@@ -8,6 +8,7 @@ import faulthandler
 import logging
 import os
 import pickle
+import select
 import signal
 import socket
 import threading
@@ -188,6 +189,18 @@ class _Worker:
         failed = raised(error, 0.0, below=0)
         self.send(Kind.BROKEN, task, body=pickle.dumps((portable(error), failed.traceback), 5))
 
+    def write(self, data: memoryview, fds: list[int]) -> None:
+        """Write all of it, waiting where the socket is full (a loop's socket does not wait by itself)."""
+        while data:
+            try:
+                sent = socket.send_fds(self.sock, [data], fds) if fds else self.sock.send(data)
+            except BlockingIOError:
+                poll = select.poll()  # select() knows no descriptor above 1023
+                poll.register(self.sock, select.POLLOUT)
+                poll.poll()
+                continue
+            data, fds = data[sent:], []
+
     def send(
         self, kind: int, task: int = 0, a: int = 0, b: int = 0, x: float = 0.0, body: Any = b"", buffers: Any = ()
     ) -> None:
@@ -196,9 +209,7 @@ class _Worker:
         with self.lock:
             data, fds = self.encoder.encode(kind, task, a, b, x, body, buffers)
             try:
-                sent = socket.send_fds(self.sock, [data], fds) if fds else self.sock.send(data)
-                if sent < len(data):
-                    self.sock.sendall(memoryview(data)[sent:])
+                self.write(memoryview(data), fds)
             except OSError:  # the parent is gone, or the user's function closed our socket: nobody to work for
                 os._exit(1)
 
