@@ -151,6 +151,7 @@ def _plain(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseExceptio
     index = run.first - 1
     with run:
         call: Callable[[Any], Any] = run.first_call
+        further = run.call
         try:
             for item in source:
                 if cancelled:
@@ -167,45 +168,51 @@ def _plain(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseExceptio
                     if value is _LEFT_OUT:
                         continue
                 yield value
-                call = run.call
+                call = further
         finally:
             run.count(index)
 
 
 def _timed(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseException]) -> Generator[Any, None, None]:
     """As `_plain`. The ticker sees which item is in hand, and leaves word when that is the same for too long."""
-    index, patience = run.first - 1, run.rules.patience or 0.0
+    number, patience = run.first, run.rules.patience or 0.0
     hand, late = [0], set[int]()
     overdue = Overdue(patience)
     with run:
         off = ticker().every(tick_for(patience), lambda: late.update(overdue.sample(0, hand, time.monotonic())))
         call: Callable[[Any], Any] = run.first_call
+        further = run.call
         try:
             for item in source:
                 if cancelled:
                     raise cancelled[0]
-                index += 1
-                hand[0] = index + 1
+                number += 1
+                hand[0] = number  # from 1: 0 is an empty hand
                 try:
                     value = call(item)
+                    if late:  # it may also speak of an item before, whose consumer took its time
+                        mine = number in late
+                        late.clear()
+                        if mine:
+                            raise _Late
                 except KeyboardInterrupt:
-                    index -= 1  # it has no result
+                    number -= 1  # it has no result
                     raise
                 except BaseException as error:
-                    run.count(index)
-                    value = run.recover(item, index, raised(error, 0.0))
-                else:
-                    if late:  # it may also speak of an item before, whose consumer took its time
-                        if index + 1 in late:
-                            run.count(index)
-                            value = run.recover(item, index, run.late(patience))
-                        late.clear()
-                if value is not _LEFT_OUT:
-                    yield value
-                    call = run.call
+                    run.count(number - 1)
+                    failed = run.late(patience) if isinstance(error, _Late) else raised(error, 0.0)
+                    value = run.recover(item, number - 1, failed)
+                    if value is _LEFT_OUT:
+                        continue
+                yield value
+                call = further
         finally:
             off()
-            run.count(index)
+            run.count(number - 1)
+
+
+class _Late(Exception):
+    """The result came after its time."""
 
 
 def _watched(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseException]) -> Generator[Any, None, None]:
