@@ -210,3 +210,25 @@ class TestAsync:
         asyncio.run(leave())
         outlet.put([(0, 1, ["a"])])
         assert outlet.take() == ["a"]
+
+
+def test_a_source_that_waits_is_woken_though_the_buffer_has_shrunk():
+    outlet = Outlet(True, 4096)
+    outlet.put([(0, 4096, list(range(4096)))])
+    went_on = threading.Event()
+    source = threading.Thread(target=lambda: outlet.wait_for_room(4096) and went_on.set(), daemon=True)
+    source.start()
+    outlet.resize(600)
+    assert outlet.take() is not None
+    outlet.finish()
+    outlet.take()
+    source.join(5)
+    assert not source.is_alive()
+
+
+def test_room_that_a_shrunk_buffer_has_is_enough():
+    outlet = Outlet(True, 4096)
+    outlet.resize(8)
+    outlet.put([(0, 4, [1, 2, 3, 4])])
+    assert outlet.take() == [1, 2, 3, 4]
+    assert outlet.wait_for_room(4)
