@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from typing import Any
 
 from plait.placement import Placement
@@ -31,8 +32,11 @@ class HereCrew:
         if self.seat is None and not self.closed:
             width = self.placement.width or 1
             kind = _Loop if self.placement.style == "loop" else _Threads
-            self.seat = kind(self.work, width, self.listener)
-            self.seat.open()
+            seat = kind(self.work, width, self.listener)
+            seat.open()
+            self.seat = seat
+            if self.closed:  # the run was left meanwhile
+                seat.close(0.0)
 
     def retire(self, seat: Any, reason: str) -> None:
         """The seat in this process is never worn."""
@@ -45,6 +49,7 @@ class HereCrew:
 
 class _Here:
     can_kill = False
+    runner: Any = None  # until it is open
 
     def __init__(self, work: Work, width: int, listener: Listener) -> None:
         self.work, self.width, self.listener = work, width, listener
@@ -109,7 +114,6 @@ class _Loop(_Here):
 
     def _open(self) -> None:
         work = self.work
-        self.thread = threading.get_ident()
         emit, broken = self.emit, self.broken
         try:
             self.runner = LoopRunner(
@@ -123,6 +127,7 @@ class _Loop(_Here):
                 work.timeout,
                 work.option,
             )
+            self.thread = threading.get_ident()
             self.listener.seated(self)
         except BaseException as error:  # a callback of the loop has nobody to raise to
             self.broken(error)
@@ -135,7 +140,7 @@ class _Loop(_Here):
         return 0
 
     def close(self, wait: float) -> list[str]:
-        if not self.thread or self.loop.is_closed():
+        if self.runner is None or self.loop.is_closed():
             return []
         if threading.get_ident() == self.thread:
             task = self.loop.create_task(self.runner.close(wait))
@@ -143,5 +148,5 @@ class _Loop(_Here):
             return []
         try:
             return asyncio.run_coroutine_threadsafe(self.runner.close(wait), self.loop).result(wait + 0.3)
-        except (TimeoutError, RuntimeError):
+        except (TimeoutError, RuntimeError, CancelledError):
             return ["the event loop is blocked"]

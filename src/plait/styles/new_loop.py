@@ -14,6 +14,6 @@ def new_loop() -> asyncio.AbstractEventLoop:
         for fd in (0, 1, 2):
             os.fstat(fd)  # with one of them closed, libuv would take its number and abort the process
         import uvloop
-    except (ImportError, OSError):
+    except Exception:  # not installed, or the interpreter is about to end
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()

@@ -79,7 +79,7 @@ class ProcessCrew:
         """A worker cannot be started: fewer do as well, none does not."""
         with self.lock:
             some = bool(self.seats)
-        if some:
+        if some and not self.pool.closed:
             log.warning("The run goes on with fewer workers. %s", error)
         else:
             self.listener.broken(error, "")
