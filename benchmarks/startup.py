@@ -34,6 +34,7 @@ def cold_and_warm(meter: Meter, first: Callable[[], Iterable[int]], second: Call
 @ROW.cell("plait", "plait.map(model='processes', workers=2) twice, default pool")
 def with_plait(meter: Meter) -> None:
     import plait
+
     mapping = plait.map  # loads it now: imports are not timed, and `import plait` alone is lazy
 
     def run() -> Iterable[int]:

@@ -144,7 +144,9 @@ class _Loop(_Here):
             return []
         if threading.get_ident() == self.thread:
             task = self.loop.create_task(self.runner.close(wait))
-            self.closing = task  # who closes on the loop itself awaits this: `HereCrew.aclose`
+            self.closing = (
+                task  # kept, or it might be collected; on its own loop nobody can wait for it: `async with` does
+            )
             return []
         try:
             return asyncio.run_coroutine_threadsafe(self.runner.close(wait), self.loop).result(wait + 0.3)
