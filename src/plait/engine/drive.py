@@ -191,7 +191,7 @@ class Drive:
         with self._lock:
             if self.closed:
                 return
-            self.ending.crew = self.lane.crew = crew
+            self.ending.crew = crew
         if self.rules.patience is not None:
             patience = self.rules.patience
             self.ending.offs.append(ticker().every(tick_for(patience), lambda: self.lane.watch(patience)))

@@ -29,6 +29,7 @@ class Ending:
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
         self.crew: Crew | None = None
+        self.left: list[Crew] = []  # those of placements that the lane has moved away from
         self.loop: LoopThread | None = None
         self.thread: threading.Thread | None = None
         self.feeding: Any = None
@@ -53,6 +54,7 @@ class Ending:
         try:
             if getattr(runner, "loop", None) is asyncio.get_running_loop():
                 stuck = await runner.close(self._patience())
+                stuck += await _in_thread(self._end_left) if self.left else []
             else:
                 stuck = await _in_thread(self._end_crew)
         finally:
@@ -78,8 +80,12 @@ class Ending:
             return THREADS
         return PROMPT if self.cancelled or not self.lane.settled else GENTLE
 
+    def _end_left(self) -> list[str]:
+        return [one for crew in self.left for one in crew.close(self._patience(), prompt=self.cancelled)]
+
     def _end_crew(self) -> list[str]:
-        return self.crew.close(self._patience(), prompt=self.cancelled) if self.crew is not None else []
+        stuck = self.crew.close(self._patience(), prompt=self.cancelled) if self.crew is not None else []
+        return stuck + self._end_left()
 
     def _check(self, stuck: list[str]) -> None:
         self._checked = True

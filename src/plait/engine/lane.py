@@ -25,7 +25,7 @@ from plait.engine.trial import Trial, Verdict
 from plait.engine.waiting import Waiting
 from plait.errors import CannotTravel
 from plait.events import ChunkFinished, Hub
-from plait.places.crew import Crew, Refused, Seat
+from plait.places.crew import MOVED, Crew, Refused, Seat
 from plait.policy.chunks import Sizer
 from plait.styles.batch import Batch, Raised, raised
 from plait.sync.ticker import ticker
@@ -50,7 +50,7 @@ class Lane:
         self, rules: Rules, outlet: Outlet, figures: Figures, hub: Hub, on_seats_wanted: Callable[[int], None]
     ) -> None:
         self.rules, self.outlet, self.figures, self.hub = rules, outlet, figures, hub
-        self.crew: Crew | None = None
+        self._left: list[Crew] = []
         # Reentrant: a predicate, a repr or a property of the user's may cancel the run while a failure is looked at.
         self.lock = threading.RLock()
         self.sizer = Sizer(most=max(1, outlet.buffer // 8))
@@ -208,9 +208,22 @@ class Lane:
         with self.lock:
             if self.over:
                 return
-            self.posts[seat] = Post(seat)
+            late = seat.crew in self._left  # the lane moved on while it was opened
+            self.posts[seat] = Post(seat, condemned=MOVED if late else "")
             self.figures.seats = max(self.figures.seats, len(self.posts))
-        self.dispatch()
+        if late:
+            self._settled([])
+        else:
+            self.dispatch()
+
+    def leave(self, crew: Crew) -> None:
+        """Give nothing more to the seats of `crew`; each is retired once it has nothing in hand."""
+        with self.lock:
+            self._left.append(crew)
+            for post in self.posts.values():
+                if post.seat.crew is crew:
+                    post.condemned = post.condemned or MOVED
+        self._settled([])
 
     @guarded
     def arrived(self, seat: Seat, batch: Batch, weight: int, cpu: float) -> None:
@@ -274,9 +287,10 @@ class Lane:
         elif more and dispatch:
             self.dispatch()
         for post in spent:
-            if self.crew is not None and not self.over:
-                self.crew.retire(post.seat, post.condemned)
-                self._wanted(1)
+            if not self.over:
+                post.seat.crew.retire(post.seat, post.condemned)
+                if post.condemned != MOVED:
+                    self._wanted(1)
 
     def _check_over(self) -> tuple[BaseException | None] | None:
         if self.over:

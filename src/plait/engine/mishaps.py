@@ -12,7 +12,7 @@ from plait.engine.outlet import Segment
 from plait.engine.pieces import DONE, LATE, OPEN, Chunk, Piece, Post
 from plait.errors import CannotTravel, ItemTimeout, StartFailed, WorkerLost
 from plait.events import WorkerCrashed, WorkerEnded
-from plait.places.crew import Seat
+from plait.places.crew import MOVED, Seat
 from plait.policy.overdue import Overdue
 from plait.styles.batch import Raised, raised
 
@@ -58,7 +58,8 @@ class GuardedLane(Lane):
                 self._overdue.forget(id(seat))
                 for key in [key for key in self._since if key[0] == id(seat)]:
                     del self._since[key]
-            wanted = status != "not started" or not self.posts
+            moved = post is not None and post.condemned == MOVED
+            wanted = not moved and (status != "not started" or not self.posts)
         if self.hub.wanted and not killed:
             self.hub.emit(WorkerCrashed(stage=self.rules.name, pid=seat.pid, status=status, suspects=tuple(suspects)))
         elif self.hub.wanted and post is not None:

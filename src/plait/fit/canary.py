@@ -14,8 +14,8 @@ from collections.abc import Callable
 from contextlib import closing
 from types import TracebackType
 
-from plait.fit.clocks import ThreadClock
 from plait.fit.evidence import TICK, Tick
+from plait.machine.clocks import ThreadClock
 
 __all__ = ["Canary"]
 

@@ -23,9 +23,9 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from plait.fit.canary import Canary
-from plait.fit.clocks import Reading, ThreadClock
 from plait.fit.evidence import Evidence, Sample, cpu_share, gil_held, handing_over, item_seconds, since, typical_seconds
 from plait.fit.sizes import size_of
+from plait.machine.clocks import Reading, ThreadClock
 
 __all__ = ["Probe", "is_enough"]
 

@@ -13,7 +13,7 @@ from plait.placement import Placement
 from plait.registry import Registry
 from plait.styles.batch import Batch
 
-__all__ = ["Crew", "Listener", "Opener", "Refused", "Seat", "Work", "places"]
+__all__ = ["MOVED", "Crew", "Listener", "Opener", "Refused", "Seat", "Work", "places"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,13 @@ class Seat(Protocol):
         style: `"serial"`, `"threads"` or `"loop"`.
         width: items in progress at once.
         can_kill: whether an attempt can be ended by ending the seat.
+        crew: the crew that it belongs to.
     """
 
     style: str
     width: int
     can_kill: bool
+    crew: Any
 
     @property
     def pid(self) -> int:
@@ -118,7 +120,11 @@ class Crew(Protocol):
         ...
 
     def retire(self, seat: Seat, reason: str) -> None:
-        """A seat with nothing in hand is not wanted any more."""
+        """A seat with nothing in hand is not wanted any more: worn out, or (`MOVED`) still good for others."""
+        ...
+
+    def resize(self, width: int) -> None:
+        """Have up to `width` items in progress in each seat from now on."""
         ...
 
     def close(self, wait: float, *, prompt: bool) -> list[str]:
@@ -136,6 +142,9 @@ class Opener(Protocol):
         """A crew for `work`, with no seat yet."""
         ...
 
+
+#: Why a seat is retired whose lane has moved to another placement.
+MOVED = "moved"
 
 #: Place name -> what opens a crew there. Third parties add theirs by the entry-point group `plait.places`.
 places: Registry[Opener] = Registry("place", group="plait.places")

@@ -6,8 +6,9 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from typing import Any
 
 from plait.placement import Placement
@@ -32,14 +33,22 @@ class HereCrew:
         if self.seat is None and not self.closed:
             width = self.placement.width or 1
             kind = _Loop if self.placement.style == "loop" else _Threads
-            seat = kind(self.work, width, self.listener)
+            seat = kind(self, width)
             seat.open()
             self.seat = seat
             if self.closed:  # the run was left meanwhile
                 seat.close(0.0)
 
     def retire(self, seat: Any, reason: str) -> None:
-        """The seat in this process is never worn."""
+        """The lane has moved on: let its threads or slots end; nobody waits for them now."""
+        self.closed = True
+        seat.leave()
+
+    def resize(self, width: int) -> None:
+        """Have up to `width` items in progress."""
+        self.placement = replace(self.placement, width=width)
+        if self.seat is not None:
+            self.seat.resize(width)
 
     def close(self, wait: float, *, prompt: bool) -> list[str]:
         """End the threads or slots; names those that are stuck in an item."""
@@ -51,13 +60,13 @@ class _Here:
     can_kill = False
     runner: Any = None  # until it is open
 
-    def __init__(self, work: Work, width: int, listener: Listener) -> None:
-        self.work, self.width, self.listener = work, width, listener
+    def __init__(self, crew: HereCrew, width: int) -> None:
+        self.crew, self.work, self.width, self.listener = crew, crew.work, width, crew.listener
         self.pid = os.getpid()
         self.slots = [0] * width
 
     def emit(self, batch: Batch) -> None:
-        self.listener.arrived(self, batch, 0, 0.0)  # type: ignore[arg-type]
+        self.listener.arrived(self, batch, 0, batch.cpu)  # type: ignore[arg-type]
 
     def broken(self, error: BaseException) -> None:
         self.listener.broken(error, raised(error, 0.0, below=0).traceback)
@@ -92,6 +101,13 @@ class _Threads(_Here):
     def send(self, first: int, items: Sequence[Any], grain: int, budget: float, *, by_value: bool) -> int:
         self.runner.put(first, items, grain, budget)
         return 0
+
+    def resize(self, width: int) -> None:
+        self.width = width
+        self.runner.resize(width)
+
+    def leave(self) -> None:
+        self.runner.close(0.0)
 
     def close(self, wait: float) -> list[str]:
         frames = sys._current_frames()
@@ -138,6 +154,22 @@ class _Loop(_Here):
         elif not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self.runner.put, first, items, budget)
         return 0
+
+    def resize(self, width: int) -> None:
+        self.width = width
+        self._on_loop(lambda: self.runner.resize(width))
+
+    def leave(self) -> None:
+        def close() -> None:
+            self.closing = self.loop.create_task(self.runner.close(1.0))
+
+        self._on_loop(close)
+
+    def _on_loop(self, call: Callable[[], None]) -> None:
+        if threading.get_ident() == self.thread:
+            call()
+        elif not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(call)
 
     def close(self, wait: float) -> list[str]:
         if self.runner is None or self.loop.is_closed():

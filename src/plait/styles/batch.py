@@ -32,6 +32,7 @@ class Batch(NamedTuple):
         seqs: the sequence number of each value where they are not consecutive.
         seconds: time spent in the function, summed.
         back: first sequence number and count of items handed back unbegun.
+        cpu: CPU seconds that the thread spent on them, as far as it has counted.
     """
 
     first: int
@@ -40,6 +41,7 @@ class Batch(NamedTuple):
     seqs: list[int] | None
     seconds: float
     back: tuple[int, int] | None = None
+    cpu: float = 0.0
 
 
 Emit: TypeAlias = Callable[[Batch], None]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from contextvars import Context, copy_context
 from itertools import pairwise
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 from plait.errors import ItemTimeout, RunCancelled
@@ -64,6 +64,7 @@ class LoopRunner:
         self._context.run(inside.set, True)
         self.loop = asyncio.get_running_loop()
         self._todo: deque[tuple[int, Any]] = deque()
+        self._width = width
         self._free = list(range(width - 1, -1, -1))
         self._slots: dict[int, asyncio.Task[None]] = {}
         self._began = [0.0] * width
@@ -77,6 +78,7 @@ class LoopRunner:
         self._opening: asyncio.Task[None] | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self._closed = False
+        self._cpu = thread_time()
 
     def put(self, first: int, items: Sequence[Any], patience: float = float("inf")) -> None:
         """Take over `items`, with less than the usual timeout for each where `patience` is shorter."""
@@ -90,6 +92,16 @@ class LoopRunner:
                 self._opening = self.loop.create_task(self._open())
             return
         self._wake()
+
+    def resize(self, width: int) -> None:
+        """Have up to `width` items in progress from now on; slots beyond it finish the one that they have."""
+        if len(self._words) < width:  # a plain list; a worker's board has room for all
+            self._words.extend([0] * (width - len(self._words)))
+        self._began.extend([0.0] * (width - len(self._began)))
+        self._width = width
+        self._free = [slot for slot in range(width - 1, -1, -1) if slot not in self._slots]
+        if self._call is not None:
+            self._wake()
 
     async def _open(self) -> None:
         try:
@@ -122,7 +134,7 @@ class LoopRunner:
         assert call is not None
         clean = copy_context()
         now = perf_counter()
-        while todo:
+        while todo and slot < self._width:
             seq, item = todo.popleft()
             words[slot] = seq + 1
             began[slot] = now
@@ -154,7 +166,7 @@ class LoopRunner:
                 now = perf_counter()
             if changed(clean):  # the item set a contextvar, which must not reach the next one
                 words[slot] = 0
-                if todo:
+                if todo and slot < self._width:
                     self._start(slot)
                 else:
                     self._leave(slot)
@@ -165,7 +177,8 @@ class LoopRunner:
         self._words[slot] = 0
         self._began[slot] = 0.0
         self._slots.pop(slot, None)
-        self._free.append(slot)
+        if slot < self._width:
+            self._free.append(slot)
 
     def _ending(self, slot: int, error: BaseException) -> bool:
         """Whether `error` ends the slot itself: the runner closes, or the loop's owner cancels all its tasks."""
@@ -203,7 +216,9 @@ class LoopRunner:
         values = [value for _, value, _ in done]
         errors = [(at, failed) for at, (_, _, failed) in enumerate(done) if failed is not None]
         straight = seqs[-1] - seqs[0] == len(seqs) - 1 and all(a < b for a, b in pairwise(seqs))
-        self._emit(Batch(seqs[0], values, errors, None if straight else seqs, seconds, None))
+        cpu = thread_time()
+        cpu, self._cpu = cpu - self._cpu, cpu
+        self._emit(Batch(seqs[0], values, errors, None if straight else seqs, seconds, None, cpu))
 
     def _sweep(self) -> None:
         assert self._timeout is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context, copy_context
-from time import perf_counter
+from time import perf_counter, thread_time
 from types import CoroutineType
 from typing import Any
 
@@ -33,13 +33,13 @@ class Streaming:
         now = perf_counter()
         for run in tuple(self._in_hand):
             if len(run.values) > run.sent and now - run.since > FLUSH:
-                run.flush()
+                run.flush(mine=False)
 
 
 class _InHand:
     """Results of one chunk: appended by who runs it, sent on by that or by `Streaming`."""
 
-    __slots__ = ("emit", "errors", "first", "last", "lock", "sent", "since", "values")
+    __slots__ = ("cpu", "emit", "errors", "first", "last", "lock", "sent", "since", "values")
 
     def __init__(self, first: int, emit: Emit, now: float) -> None:
         self.first, self.emit = first, emit
@@ -47,18 +47,27 @@ class _InHand:
         self.errors: list[tuple[int, Raised]] = []
         self.sent = 0
         self.since = self.last = now
+        self.cpu = thread_time()
         self.lock = threading.Lock()
 
-    def flush(self, back: tuple[int, int] | None = None, *, final: bool = False) -> None:
-        """Send what was not sent yet; at the end also if that is nothing, unless something was."""
+    def flush(self, back: tuple[int, int] | None = None, *, final: bool = False, mine: bool = True) -> None:
+        """Send what was not sent yet; at the end also if that is nothing, unless something was.
+
+        Parameters:
+            mine: called in the thread that runs the items, whose CPU time is counted.
+        """
         with self.lock:
             sent, count = self.sent, len(self.values)
             values = self.values[sent:count]
             self.values[sent:count] = [None] * (count - sent)  # they may be large, and the chunk goes on
             errors = [(at - sent, failed) for at, failed in self.errors if sent <= at < count]
             seconds, self.since, self.sent = self.last - self.since, self.last, count
+            cpu = 0.0
+            if mine:
+                now = thread_time()
+                cpu, self.cpu = now - self.cpu, now
         if values or back or (final and not sent):
-            self.emit(Batch(self.first + sent, values, errors, None, seconds, back))
+            self.emit(Batch(self.first + sent, values, errors, None, seconds, back, cpu))
 
 
 def run_items(

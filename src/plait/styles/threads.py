@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -22,6 +23,8 @@ log = logging.getLogger("plait")
 inside: ContextVar[bool] = ContextVar("plait_inside", default=False)
 
 _Share = tuple[int, Sequence[Any], float]
+#: Tells one thread to end.
+_LEAVE: _Share = (-1, (), 0.0)
 
 
 class ThreadsRunner:
@@ -52,7 +55,8 @@ class ThreadsRunner:
         self._words, self._emit, self._broken, self._context, self._name = words, emit, broken, context, name
         self._queue: SimpleQueue[_Share | None] = SimpleQueue()
         self._unfinished = 0  # shares that were put and are not done
-        self._threads: list[threading.Thread] = []
+        self._threads: dict[int, threading.Thread] = {}  # by slot
+        self._leaving = 0  # threads that were told to end, since the width has shrunk
         self._lock = threading.Lock()
         self._closing = False
         self._streaming = Streaming()
@@ -66,12 +70,29 @@ class ThreadsRunner:
             shares += 1
         with self._lock:
             self._unfinished += shares
-            missing = min(self._width, self._unfinished) - len(self._threads)
-            for _ in range(0 if self._closing else missing):
-                slot = len(self._threads)
-                thread = threading.Thread(target=self._serve, args=(slot,), name=f"{self._name}-{slot}", daemon=True)
-                self._threads.append(thread)
-                thread.start()
+            self._fill()
+
+    def resize(self, width: int) -> None:
+        """Have up to `width` threads from now on; those beyond it finish the share that they have."""
+        with self._lock:
+            if self._closing:
+                return
+            if isinstance(self._words, list):  # a worker's board has room for all
+                self._words.extend([0] * (width - len(self._words)))
+            self._width = width
+            for _ in range(len(self._threads) - self._leaving - width):
+                self._leaving += 1
+                self._queue.put(_LEAVE)
+            self._fill()
+
+    def _fill(self) -> None:
+        missing = min(self._width, self._unfinished) - (len(self._threads) - self._leaving)
+        slot = -1
+        for _ in range(0 if self._closing else missing):
+            slot = next(free for free in itertools.count(slot + 1) if free not in self._threads)
+            thread = threading.Thread(target=self._serve, args=(slot,), name=f"{self._name}-{slot}", daemon=True)
+            self._threads[slot] = thread
+            thread.start()
 
     def _serve(self, slot: int) -> None:
         try:
@@ -81,8 +102,9 @@ class ThreadsRunner:
             return
         context = self._context.copy()
         context.run(inside.set, True)
+        left = False
         try:
-            context.run(self._work, slot, call)
+            left = context.run(self._work, slot, call)
         except BaseException as error:  # not the function's: that is in its batch
             self._broken(error)
         finally:
@@ -90,26 +112,35 @@ class ThreadsRunner:
                 finish()
             except Exception:
                 log.exception("A resource of %s could not be closed.", self._name)
+            if left:
+                with self._lock:
+                    self._leaving -= 1
+                    del self._threads[slot]
 
-    def _work(self, slot: int, call: Callable[[Any], Any]) -> None:
+    def _work(self, slot: int, call: Callable[[Any], Any]) -> bool:
+        """Run shares until there are no more; true when fewer threads are wanted."""
         words, queue = self._words, self._queue
         while (share := queue.get()) is not None and not self._closing:
+            if share is _LEAVE:
+                return True
             first, items, budget = share
             run_items(call, items, first, words, slot, self._emit, budget, streaming=self._streaming)
             words[slot] = 0
             with self._lock:
                 self._unfinished -= 1
             del share, items
+        return False
 
     def close(self, wait: float) -> list[threading.Thread]:
         """Begin nothing more; wait up to `wait` seconds. Returns the threads that are stuck in an item."""
         with self._lock:
             self._closing = True
+            threads = list(self._threads.values())
         self._streaming.close()
-        for _ in self._threads:
+        for _ in threads:
             self._queue.put(None)
         until = time.monotonic() + wait
-        for thread in self._threads:
+        for thread in threads:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, until - time.monotonic()))
-        return [t for t in self._threads if t.is_alive() and t is not threading.current_thread()]
+        return [t for t in threads if t.is_alive() and t is not threading.current_thread()]

@@ -40,6 +40,7 @@ class FakeSeat:
 
     def __init__(self, pid: int, style: str = "serial", width: int = 1, *, can_kill: bool = True) -> None:
         self.pid, self.style, self.width, self.can_kill = pid, style, width, can_kill
+        self.crew: Any = None
         self.sent: list[Sent] = []
         self.slots = [0] * width
         self.killed: list[str] = []
@@ -81,7 +82,6 @@ class Bench:
         self.wanted: list[int] = []
         self.retired: list[tuple[FakeSeat, str]] = []
         self.lane = GuardedLane(self.rules, self.outlet, self.figures, self.hub, self.wanted.append)
-        self.lane.crew = self  # type: ignore[assignment]
         self.lane._lingering = (
             True  # items wait for no timer: `offer` looks at the seats itself, so that nothing depends on time
         )
@@ -99,6 +99,7 @@ class Bench:
     def seat(self, style: str = "serial", width: int = 1, *, can_kill: bool = True) -> FakeSeat:
         """One more seat, ready for items."""
         seat = FakeSeat(len(self.seats) + 1, style, width, can_kill=can_kill)
+        seat.crew = self
         self.seats.append(seat)
         self.lane.seated(seat)
         return seat

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar, copy_context
 from queue import SimpleQueue
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_one_after_the_other_needs_one_thread(bench, until):
     one = bench(double, 4)
     for at in range(5):
         one.put(at, [at])
-        assert one.next() == (at, [at * 2], [], None, pytest.approx(0, abs=1), None)
+        assert one.next() == (at, [at * 2], [], None, pytest.approx(0, abs=1), None, ANY)
         until(lambda: not one.runner._unfinished, what="the end of the share")
     assert one.threads == ["bench-0"]
 

@@ -14,7 +14,7 @@ from typing import Any
 from plait import machine
 from plait.errors import CannotTravel, StartFailed
 from plait.placement import Placement
-from plait.places.crew import Listener, Refused, Work
+from plait.places.crew import MOVED, Listener, Refused, Work
 from plait.places.processes import travel
 from plait.places.processes.board import SLOTS
 from plait.places.processes.pool import default_pool
@@ -37,7 +37,7 @@ class ProcessCrew:
         self.work, self.placement, self.listener = work, placement, listener
         self.pool = default_pool()
         self.task = next(_tasks) & 0xFFFFFFFF
-        self.width = min(placement.width or 1, SLOTS)
+        self.width = self.opened_at = self.widest = min(placement.width or 1, SLOTS)
         count = placement.workers or self.pool.workers
         self.share = work.memory // count if work.memory is not None else None
         self.seats: set[ProcessSeat] = set()
@@ -74,6 +74,9 @@ class ProcessCrew:
             seats -= 1
             body, buffers = self.opening
             seat.post(Kind.OPEN, body=body, buffers=buffers)
+            if self.width != self.opened_at:
+                seat.width = self.width
+                seat.post(Kind.WIDTH, self.width)
 
     def _cannot(self, error: StartFailed) -> None:
         """A worker cannot be started: fewer do as well, none does not."""
@@ -85,11 +88,26 @@ class ProcessCrew:
             self.listener.broken(error, "")
 
     def retire(self, seat: Any, reason: str) -> None:
-        """The worker closes the lane and ends; the lane asks for another one."""
+        """The worker closes the lane and ends, its memory worn; or goes back to the pool, since the lane has moved."""
         with self.lock:
             self.seats.discard(seat)
+        if reason == MOVED:
+            seat.opened = False  # `heard` gives it back once it has closed the lane
+            self.pool.expect(seat.remote)
+            seat.post(Kind.CLOSE)
+            return
         seat.post(Kind.CLOSE)
         self.pool.retire(seat.remote, reason)
+
+    def resize(self, width: int) -> None:
+        """Have up to `width` items in progress in each worker."""
+        width = min(width, SLOTS)
+        with self.lock:
+            self.width, self.widest = width, max(width, self.widest)
+            seats = list(self.seats)
+        for seat in seats:
+            seat.width = width
+            seat.post(Kind.WIDTH, width)
 
     def close(self, wait: float, *, prompt: bool) -> list[str]:
         """Give the workers back; those that are not done within `wait` seconds are killed."""
@@ -155,7 +173,7 @@ class ProcessSeat:
     def words(self) -> list[int]:
         """Straight from the shared board."""
         try:
-            return self.remote.board.in_hand(self.width)
+            return self.remote.board.in_hand(self.crew.widest)
         except ValueError:  # closed: it is gone
             return []
 
@@ -229,4 +247,4 @@ class ProcessSeat:
             self.crew.seats.discard(self)
         if wanted:
             board = remote.board
-            self.crew.listener.lost(self, board.in_hand(self.width), status, board.stack(), self.opened)
+            self.crew.listener.lost(self, board.in_hand(self.crew.widest), status, board.stack(), self.opened)

@@ -53,6 +53,8 @@ async def _serve(worker: Any, task: int, what: Any, function: Any, resources: An
                     worker.send(Kind.UNREADABLE, task, frame.a, body=travel.text(error))
                     continue
                 lane.put(frame.a, items, frame.x)
+            elif frame.kind == Kind.WIDTH and frame.task == task:
+                lane.resize(frame.a)
         if closed:
             finish(False)
 

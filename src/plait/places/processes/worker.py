@@ -104,6 +104,9 @@ class _Worker:
                     self.run(frame)
             case Kind.OPEN:
                 self.open(frame)
+            case Kind.WIDTH:
+                if frame.task == self.task and self.lane is not None:
+                    self.lane.resize(frame.a)
             case Kind.CLOSE:
                 if frame.task == self.task:
                     self.close()

@@ -1,4 +1,4 @@
-"""A thread's own clocks: CPU time, time spent waiting for a CPU, switches. Readers only; `evidence` interprets them."""
+"""A thread's own clocks: CPU time, time spent waiting for a CPU, switches. Readers only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import time
 from typing import NamedTuple
 
-from plait.machine import capabilities
+from plait.machine.capabilities import capabilities
 
 try:
     import resource
