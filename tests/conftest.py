@@ -20,6 +20,9 @@ hypothesis.settings.register_profile("here", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
+os.environ["PLAIT_CACHE"] = "off"  # what one test's runs learn must not help the next; nor touch the user's folder
+os.environ.pop("PLAIT_MODEL", None)
+
 ME = psutil.Process()
 
 

@@ -10,6 +10,7 @@ A serial run has none of this: its items are run inline, by the consumer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import threading
@@ -18,8 +19,11 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextvars import copy_context
 from typing import Any
 
-from plait import machine
 from plait.engine import plan
+from plait.engine.conductor import Conductor
+from plait.engine.crews import Crews
+from plait.engine.drift import Drift
+from plait.engine.earlier import Earlier
 from plait.engine.ending import Ending
 from plait.engine.figures import Figures
 from plait.engine.inline import run_inline
@@ -31,11 +35,9 @@ from plait.engine.rules import Rules
 from plait.engine.source import Bridge, feed, feed_async, length
 from plait.engine.trial import Trial, Verdict
 from plait.errors import RunCancelled
-from plait.events import Hub, PlacementChosen, RunFinished, RunStarted
+from plait.events import Hub, RunFinished, RunStarted
+from plait.fit.evidence import Evidence
 from plait.placement import Placement
-from plait.places.crew import Work, places
-from plait.policy.overdue import tick_for
-from plait.sync.ticker import ticker
 
 __all__ = ["Drive"]
 
@@ -69,23 +71,33 @@ class Drive:
         self.closed = False
         self._pid = os.getpid()
         self._consumed = False
-        self._lock = threading.Lock()
         self._context = copy_context()
+        self.crews: Crews = Crews(
+            function, rules, self.lane, self.outlet, self.ending, hub, self._context, self._need_loop
+        )
         self._inline: Generator[Any, None, None] | None = None
+        self._drift: Drift | None = None
+        self.earlier: Earlier | None = None
+        self.conductor: Conductor | None = None
+        self._handed: tuple[float, int] | None = None  # when the consumer got results, and how many
         self._cancelled: list[BaseException] = []  # what an inline run looks at between two items
 
     # --- starting ---------------------------------------------------------------------------------------------------
 
     def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Begin to read and to run, on `loop` where one is needed."""
-        with self._lock:
+        with self.ending.lock:
             if self.started or self.closed:
                 return
             self.started = True
         self.loop = loop
         reaper().enter()
         self._begin()
-        thread = threading.Thread(target=self._context.run, args=(self._drive,), name="plait-drive", daemon=True)
+        self._begin_drive()
+
+    def _begin_drive(self, source: Iterator[Any] | None = None) -> None:
+        run = (self._drive, source)
+        thread = threading.Thread(target=self._context.copy().run, args=run, name="plait-drive", daemon=True)
         self.ending.thread = thread
         thread.start()
 
@@ -102,21 +114,27 @@ class Drive:
         except RuntimeError:
             return False
 
+    @property
+    def _at_home(self) -> bool:
+        """Whether an async function runs on the event loop of who called, whose clients it may use."""
+        return self.is_async and self.loop is not None and self.ending.loop is None
+
     def _need_loop(self) -> asyncio.AbstractEventLoop:
         if self.loop is None:
             self.ending.loop = LoopThread()
             self.loop = self.ending.loop.loop
         return self.loop
 
-    def _drive(self) -> None:
+    def _drive(self, source: Any = None) -> None:
         try:
-            source: Any
-            if hasattr(self.items, "__aiter__"):
+            if source is not None:
+                pass
+            elif hasattr(self.items, "__aiter__"):
                 source = Bridge(aiter(self.items), self._need_loop())
             else:
                 source = iter(self.items)
             if self.asked is not None:
-                self._chose(self.asked, ("model= asks for it",))
+                self.crews.chose(self.asked, ("model= asks for it",))
                 self._open(self.asked)
             elif self._choose(source):
                 return
@@ -132,16 +150,25 @@ class Drive:
 
     def _choose(self, source: Any) -> bool:
         """Measure, choose and open; true when nothing is left to feed: the source ended, or the run goes on inline."""
-        chosen = plan.choose_for(self.function, source, self.rules, self.lane, is_async=self.is_async)
-        self._chose(chosen.placement, chosen.reasons)
+        self.earlier = self.earlier or Earlier(self.function, self.rules)
+        chosen = plan.choose_for(
+            self.function,
+            source,
+            self.rules,
+            self.lane,
+            self.earlier,
+            is_async=self.is_async,
+            at_home=self._at_home,
+        )
+        self.crews.chose(chosen.placement, chosen.reasons)
+        self.figures.evidence = chosen.evidence
         if chosen.inline and not chosen.ended and self._consumed_inline:
-            self._inline = self._run_inline(source)
-            self.outlet.finish()
+            self._go_inline(source, chosen.evidence)
             return True
         if chosen.on_trial:
             self._try(chosen.placement)
         if not (chosen.ended and self.lane.settled):
-            self._open(chosen.placement)
+            self._open(chosen.placement, chosen)
         for item in chosen.unread:
             self.lane.offer(item)
         if chosen.ended and not self.lane.read_all:
@@ -155,63 +182,46 @@ class Drive:
         def found(verdict: Verdict) -> None:
             share = f"CPU share {verdict.share:.2f}"
             if verdict.waits:
-                self._chose(placement, (why, f"{share}: items wait"))
+                self.crews.chose(placement, (why, f"{share}: items wait"))
             else:
                 narrow = Placement(placement.place, placement.style, placement.workers, 1)
-                self._chose(narrow, (why, f"{share}: items compute"))
+                self.crews.chose(narrow, (why, f"{share}: items compute"))
 
         self.lane.trial, self.lane.line.limit, self.lane.on_verdict = Trial(), 1, found
 
-    def _chose(self, placement: Placement, reasons: tuple[str, ...]) -> None:
-        self.figures.chose(placement, reasons)
-        if self.hub.wanted:
-            stage, model = self.rules.name, placement.model
-            at = placement
-            self.hub.emit(
-                PlacementChosen(stage=stage, model=model, workers=at.workers, width=at.width, reasons=tuple(reasons))
-            )
-
-    def _open(self, placement: Placement) -> None:
-        seats = placement.workers or 1
-        if self.rules.buffer is None:
-            self.outlet.buffer = 2 * seats * (placement.width or 1) + 8
-        self.lane.sizer.most = max(1, self.outlet.buffer // 8)
-        loop = self._need_loop() if placement.place == "here" and placement.style == "loop" else None
-        work = Work(
-            self.function,
-            self.rules.resources,
-            self.rules.name,
-            self._context.copy(),
-            loop,
-            self.rules.patience,
-            self.rules.impatience,
-            self.rules.memory,
-        )
-        crew = places.get(placement.place)(work, placement, self.lane)
-        with self._lock:
-            if self.closed:
-                return
-            self.ending.crew = crew
-        if self.rules.patience is not None:
-            patience = self.rules.patience
-            self.ending.offs.append(ticker().every(tick_for(patience), lambda: self.lane.watch(patience)))
-        if placement.place != "here":
-            self.ending.offs.append(ticker().every(0.25, self._weigh))
-        crew.open(seats)
-
     def _more_seats(self, count: int) -> None:
-        crew = self.ending.crew
-        if crew is not None and not self.lane.over:
-            crew.open(count)
+        self.crews.more(count)
 
-    def _weigh(self) -> None:
-        posts = list(self.lane.posts)
-        together = sum(machine.resident_bytes(seat.pid) or 0 for seat in posts)
-        self.figures.peak_memory = max(self.figures.peak_memory, together)
+    def _open(self, placement: Placement, chosen: plan.Chosen | None = None) -> None:
+        """Open the crew of `placement`, and let a conductor adapt it as far as `model=` leaves that open."""
+        if plan.adapts(placement, self.rules):
+            situation = chosen.situation if chosen is not None else None
+            evidence = chosen.evidence if chosen is not None else None
+            conductor = self.conductor = Conductor(self.crews, self.rules, situation, evidence)
+            self.lane.conductor = conductor
+            self.crews.on_seated = lambda: conductor.began(placement)
+        self.crews.open(placement, bridge=chosen is not None and chosen.bridge)
 
     # --- consuming --------------------------------------------------------------------------------------------------
 
     _consumed_inline = False
+
+    def _go_inline(self, source: Iterator[Any], evidence: Evidence | None) -> None:
+        """Let the consumer run the rest itself, until items turn out to take longer than was measured."""
+        pairs = enumerate(source, self.figures.read)
+        self._inline = self._run_inline(pairs)
+        if evidence is not None:
+            self._drift = Drift(self._inline, pairs, evidence, self._cancelled)
+        self.outlet.finish()
+
+    def _resume(self) -> None:
+        """Items have changed while the consumer ran them: measure again, and go on with what fits now."""
+        drift = self._drift
+        assert drift is not None
+        self._inline = self._drift = None
+        self._cancelled.clear()
+        self.lane.resume()
+        self._begin_drive(drift.rest())
 
     def results(self) -> Iterator[Any]:
         """Results for a consumer in a thread, one by one at the speed of C."""
@@ -225,7 +235,7 @@ class Drive:
         assert self.asked is not None
         self.started = True
         self._begin()
-        self._chose(self.asked, ("model= asks for it",))
+        self.crews.chose(self.asked, ("model= asks for it",))
         self._inline = self._run_inline(iter(self.items))
         return self._inline
 
@@ -242,10 +252,16 @@ class Drive:
             self._consumed_inline = True
         self.start()
         try:
-            while (results := self._take()) is not None:
-                yield results
-            if self._inline is not None:
-                yield self._inline
+            while True:
+                while (results := self._take()) is not None:
+                    yield results
+                if self._inline is None:
+                    break
+                with self._drift or contextlib.nullcontext():
+                    yield self._inline
+                if self._drift is None or not self._drift.found:
+                    break
+                self._resume()
         except GeneratorExit:  # left before its end, perhaps by the garbage collector, in any thread
             reaper().end(self.close)
             raise
@@ -255,11 +271,19 @@ class Drive:
         self.close()
 
     def _take(self) -> list[Any] | None:
-        began = time.perf_counter()
+        figures, began = self.figures, time.perf_counter()
+        if self._handed:
+            figures.consuming += began - self._handed[0]
+            figures.consumed += self._handed[1]
+            self._handed = None
+        results = None
         try:
-            return self.outlet.take()
+            results = self.outlet.take()
+            return results
         finally:
-            self.figures.waited += time.perf_counter() - began
+            now = time.perf_counter()
+            figures.waited += now - began
+            self._handed = (now, len(results)) if results else None
 
     async def results_async(self) -> AsyncIterator[Any]:
         """Results for a consumer on an event loop."""
@@ -315,10 +339,10 @@ class Drive:
                 self._ended()
 
     def _closing(self) -> bool:
-        with self._lock:
+        with self.ending.lock:
             if self.closed or self._pid != os.getpid():
                 return False
-            self.closed = True
+            self.closed = self.ending.closed = True
         if not self.lane.over and self._inline is None and (self.ending.thread is not None or not self.started):
             self.ending.cancelled = True
             self.lane.stop(RunCancelled("it was left before its end"))
@@ -329,6 +353,8 @@ class Drive:
     def _ended(self) -> None:
         figures = self.figures
         figures.end()
+        if self.earlier is not None and not self.ending.cancelled and figures.finished:
+            self.earlier.keep(self.conductor.seen if self.conductor else figures.evidence, figures)
         if self.ending.thread is not None:
             reaper().leave()
         if self.hub.wanted and self.started:

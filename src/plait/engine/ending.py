@@ -28,6 +28,8 @@ class Ending:
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
+        self.lock = threading.Lock()
+        self.closed = False
         self.crew: Crew | None = None
         self.left: list[Crew] = []  # those of placements that the lane has moved away from
         self.loop: LoopThread | None = None

@@ -8,12 +8,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from plait.failure import Failure
+from plait.fit.evidence import Evidence
 from plait.placement import Placement
 
 __all__ = ["KEPT", "Figures"]
 
 #: Failures of which all is kept; of the rest only the number (a run of millions must not keep millions).
 KEPT = 1000
+#: Changes of placement or width that are kept.
+CHANGES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What the stage ran under from then on.
+
+    Parameters:
+        at: seconds since its start.
+        resized: only its width changed.
+    """
+
+    at: float
+    placement: Placement
+    reasons: tuple[str, ...]
+    resized: bool = False
 
 
 @dataclass(slots=True)
@@ -23,6 +41,7 @@ class Figures:
     stage: str
     placement: Placement | None = None
     reasons: tuple[str, ...] = ()
+    evidence: Evidence | None = None
     total: int | None = None
     read: int = 0
     finished: int = 0
@@ -38,13 +57,15 @@ class Figures:
     bytes_in: int = 0
     held: float = 0.0  # seconds that the source was held back, since the buffer was full
     waited: float = 0.0  # seconds that the consumer waited for results
+    consumed: int = 0  # results that the consumer was handed, and is done with
+    consuming: float = 0.0  # seconds that it took for them
     peak_memory: int = 0
     seats: int = 0
     outcome: str = ""  # of an inline run: "done", "failed" or, left before its end, nothing
     began: float | None = None
     ended: float | None = None
     kept: deque[Failure] = field(default_factory=lambda: deque(maxlen=KEPT))
-    moves: list[tuple[float, str]] = field(default_factory=list)
+    moves: list[Change] = field(default_factory=list)
 
     def start(self) -> None:
         """The stage begins now."""
@@ -65,4 +86,14 @@ class Figures:
     def chose(self, placement: Placement, reasons: Sequence[str]) -> None:
         """It runs under `placement` from now on, for `reasons`."""
         self.placement, self.reasons = placement, tuple(reasons)
-        self.moves.append((self.wall, placement.model))
+        self._remember(Change(self.wall, placement, tuple(reasons)))
+
+    def resized(self, placement: Placement, why: str) -> None:
+        """It has another width from now on."""
+        self.placement = placement
+        self._remember(Change(self.wall, placement, (why,), resized=True))
+
+    def _remember(self, change: Change) -> None:
+        if len(self.moves) >= CHANGES:  # of very many, the first and the last are worth keeping
+            del self.moves[CHANGES // 2]
+        self.moves.append(change)

@@ -10,8 +10,9 @@ import random
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from types import CoroutineType, TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
+from plait.engine.drift import Drifted
 from plait.engine.figures import Figures
 from plait.engine.outcome import Outcomes
 from plait.engine.pieces import Piece
@@ -45,16 +46,19 @@ def run_inline(
     """Results one by one, each computed when it is asked for; nothing is read ahead.
 
     Parameters:
+        source: the items, or pairs of `enumerate`, whose progress others can look at.
         first: index of the source's next item.
-        cancelled: once there is an error in it, that is raised instead of the next result.
+        cancelled: once there is an error in it, that is raised instead of the next result; `Drifted` ends the run
+            there, for others to go on with the rest.
         ended: called when the last result was taken, or no more are wanted.
 
     Cost: some 10 ns an item beyond the builtin `map`; 30 with a timeout; 200 with observers.
     """
     run = _Inline(function, first, rules, figures, hub, cancelled, ended)
+    pairs = source if isinstance(source, enumerate) else enumerate(source, first)
     if hub.wanted or rules.deadline is not None or rules.retry.until is not None:  # they need the clock
-        return _watched(run, source, cancelled)
-    return _plain(run, source, cancelled) if rules.patience is None else _timed(run, source, cancelled)
+        return _watched(run, pairs, cancelled)
+    return _plain(run, pairs, cancelled) if rules.patience is None else _timed(run, pairs, cancelled)
 
 
 class _Inline:
@@ -84,6 +88,9 @@ class _Inline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.figures.cpu += time.thread_time() - self._cpu
+        if kind is None and self.drifted:
+            self._close()
+            return
         try:
             self._close()
             if kind is None and (fatal := self.outcomes.fatal(ended=True)) is not None:
@@ -92,6 +99,20 @@ class _Inline:
         finally:
             self.figures.outcome = "done" if kind is None else "" if kind is GeneratorExit else "failed"
             self._ended()
+
+    drifted = False
+
+    def halt(self, item: Any) -> None:
+        """End before `item`: with an error, or because the run goes on otherwise.
+
+        Raises:
+            BaseException: the run was cancelled.
+        """
+        why = self.cancelled[0]
+        if not isinstance(why, Drifted):
+            raise why
+        why.unread.append(item)
+        self.drifted = True
 
     def first_call(self, item: Any) -> Any:
         """Call the function, and look whether it gives results at all."""
@@ -147,16 +168,20 @@ class _Inline:
             self.hub.emit(event)
 
 
-def _plain(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseException]) -> Generator[Any, None, None]:
+Pairs: TypeAlias = "Iterator[tuple[int, Any]]"
+
+
+def _plain(run: _Inline, pairs: Pairs, cancelled: Sequence[BaseException]) -> Generator[Any, None, None]:
     index = run.first - 1
     with run:
         call: Callable[[Any], Any] = run.first_call
         further = run.call
         try:
-            for item in source:
+            for index, item in pairs:
                 if cancelled:
-                    raise cancelled[0]
-                index += 1
+                    index -= 1  # it was not run
+                    run.halt(item)
+                    return
                 try:
                     value = call(item)
                 except KeyboardInterrupt:
@@ -173,7 +198,7 @@ def _plain(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseExceptio
             run.count(index)
 
 
-def _timed(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseException]) -> Generator[Any, None, None]:
+def _timed(run: _Inline, pairs: Pairs, cancelled: Sequence[BaseException]) -> Generator[Any, None, None]:
     """As `_plain`. The ticker sees which item is in hand, and leaves word when that is the same for too long."""
     number, patience = run.first, run.rules.patience or 0.0
     hand, late = [0], set[int]()
@@ -183,10 +208,11 @@ def _timed(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseExceptio
         call: Callable[[Any], Any] = run.first_call
         further = run.call
         try:
-            for item in source:
+            for index, item in pairs:
                 if cancelled:
-                    raise cancelled[0]
-                number += 1
+                    run.halt(item)
+                    return
+                number = index + 1
                 hand[0] = number  # from 1: 0 is an empty hand
                 try:
                     value = call(item)
@@ -215,16 +241,17 @@ class _Late(Exception):
     """The result came after its time."""
 
 
-def _watched(run: _Inline, source: Iterator[Any], cancelled: Sequence[BaseException]) -> Generator[Any, None, None]:
+def _watched(run: _Inline, pairs: Pairs, cancelled: Sequence[BaseException]) -> Generator[Any, None, None]:
     """The same with the clock read around each item, and observers told."""
     clock, hub, figures, stage = time.perf_counter, run.hub, run.figures, run.rules.name
     patience = run.rules.patience if run.rules.patience is not None else float("inf")
     told, count, lost, busy = clock(), 0, 0, 0.0
     each = hub.wants(ItemFinished)
     with run:
-        for index, item in enumerate(source, run.first):
+        for index, item in pairs:
             if cancelled:
-                raise cancelled[0]
+                run.halt(item)
+                break
             figures.read = index + 1
             value, failed, began = _attempt(run, item, clock)
             now = clock()

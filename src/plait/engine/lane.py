@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from plait.engine.figures import Figures
 from plait.engine.guarded import guarded
@@ -39,6 +39,13 @@ BUDGET = 0.05
 LINGER = 0.002
 
 
+class Conducting(Protocol):
+    """What adapts the lane."""
+
+    def heard(self, crew: Any, items: int, failed: int, seconds: float, cpu: float, busy: bool) -> int | None:
+        """Results came; returns the width that every seat of `crew` should have from now on, if that has changed."""
+
+
 class Lane:
     """Items in, results out, over the seats of a crew.
 
@@ -61,6 +68,8 @@ class Lane:
         self.sender = Sender(self._send_heavy)
         self.posts: dict[Seat, Post] = {}
         self.trial: Trial | None = None
+        self.conductor: Conducting | None = None
+        self.on_seated: Callable[[Seat], None] = lambda seat: None
         self.on_verdict: Callable[[Verdict], None] = lambda verdict: None
         self.over = False
         self.read_all = False
@@ -112,6 +121,12 @@ class Lane:
         if self.hub.wanted:
             self.hub.emit(ChunkFinished(stage=self.rules.name, items=1, failed=int(failed is not None), seconds=0.0))
         self._settled(segments)
+
+    def resume(self) -> None:
+        """Go on after others have run the items up to `figures.read`. Before any further `offer`."""
+        with self.lock:
+            self._resolved = self.line.first = self.figures.read
+        self.outlet.resume(self.figures.read)
 
     @property
     def failed_source(self) -> bool:
@@ -214,6 +229,7 @@ class Lane:
         if late:
             self._settled([])
         else:
+            self.on_seated(seat)
             self.dispatch()
 
     def leave(self, crew: Crew) -> None:
@@ -250,10 +266,17 @@ class Lane:
             if verdict is not None:
                 self.trial = None
                 self.line.limit = None if verdict.waits else 1
+            width = None
+            if self.conductor is not None and self.trial is None:
+                busy = bool(self.line) and not post.condemned
+                failed = len(batch.errors)
+                width = self.conductor.heard(seat.crew, count, failed, batch.seconds, cpu, busy)
             if seat.can_kill and not post.condemned:
                 post.condemned = seat.worn()
         if verdict is not None:
             self.on_verdict(verdict)
+        if width is not None:
+            seat.crew.resize(width)
         if self.hub.wanted:
             failed, stage = len(batch.errors), self.rules.name
             self.hub.emit(ChunkFinished(stage=stage, items=count, failed=failed, seconds=batch.seconds))

@@ -68,6 +68,13 @@ class Outlet:
                 self._tell()
                 self._freed()
 
+    def resume(self, read: int) -> None:
+        """Results come again, from the item `read` on: those before it were consumed."""
+        with self._lock:
+            self._over = False
+            self._next = self.taken = read
+            self._handed = 0
+
     def _tell(self) -> None:
         if self._consumers:
             calls, self._consumers = self._consumers, []

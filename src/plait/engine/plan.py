@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import CoroutineType
 from typing import Any
 
 from plait import machine
+from plait.engine.earlier import Earlier
 from plait.engine.figures import Figures
 from plait.engine.lane import Lane
 from plait.engine.rules import Rules
 from plait.engine.source import source_failed
-from plait.fit.choose import Situation, choose
+from plait.fit.choose import Choice, Situation, choose
 from plait.fit.evidence import Evidence
 from plait.fit.meaning import pin
 from plait.fit.probe import Probe
+from plait.fit.sizes import size_of
 from plait.placement import Placement, placement_for
-from plait.places.processes.pool import current
-from plait.places.processes.travel import why_not
+from plait.places.processes.pool import current, default_pool
+from plait.places.processes.travel import cost, why_not
 from plait.styles.batch import raised
 from plait.styles.resources import open_sync
 from plait.styles.threads import inside
 
-__all__ = ["Chosen", "asked_for", "choose_for", "with_defaults"]
+__all__ = ["Chosen", "adapts", "asked_for", "choose_for", "with_defaults"]
 
 #: Width of an event loop and of threads where nothing was measured.
 LOOP_WIDTH = 128
 #: Threads in each worker for items that wait.
 WAITING = 32
+#: First items whose pickling is timed; bytes above which one of them is enough.
+LOOKED_AT, HEAVY = 8, 256 << 10
+#: Seconds of work for which workers are started before it is known whether they are needed.
+MUCH = 0.25
 
 
 def asked_for(rules: Rules, is_async: bool) -> Placement | None:
@@ -84,6 +91,9 @@ class Chosen:
         inline: the consumer may run the rest itself.
         on_trial: workers are to find out whether items wait.
         unread: items to be run before the rest of the source.
+        evidence: what was measured; `None`: nothing.
+        situation: what besides the evidence decides, as it is when asked.
+        bridge: run items in this process until workers are ready.
     """
 
     placement: Placement
@@ -92,18 +102,43 @@ class Chosen:
     inline: bool = False
     on_trial: bool = False
     unread: tuple[Any, ...] = ()
+    evidence: Evidence | None = None
+    situation: Callable[[], Situation] | None = None
+    bridge: bool = False
 
 
-def choose_for(function: Any, source: Iterator[Any], rules: Rules, lane: Lane, *, is_async: bool) -> Chosen:
+def adapts(placement: Placement, rules: Rules) -> bool:
+    """Whether anything is left open that measuring while it runs could answer."""
+    if rules.model == "auto" or isinstance(rules.model, tuple):
+        return True
+    given = rules.model.width if isinstance(rules.model, Placement) else None
+    return placement.style != "serial" and given is None
+
+
+def choose_for(
+    function: Any,
+    source: Iterator[Any],
+    rules: Rules,
+    lane: Lane,
+    earlier: Earlier,
+    *,
+    is_async: bool,
+    at_home: bool = False,
+) -> Chosen:
     """Run the first items of `source` here, each once, and choose by what was measured.
 
     With a timeout set, an item that never returns could not be ended here: nothing is run in this process then.
+
+    Parameters:
+        earlier: what earlier runs learned.
+        at_home: the function is async and runs on its caller's own loop.
     """
     figures = lane.figures
     evidence, travel, ended = None, None, False
     if not (is_async or rules.isolate or rules.patience is not None):
         try:
-            evidence, ended, travel = _measure(function, source, rules, lane)
+            measured = _Measuring(function, source, rules, lane, earlier).run()
+            evidence, ended, travel = measured.evidence, measured.ended, measured.travel
         except _Coroutine as found:
             why = "the function returned a coroutine: it is called on an event loop"
             return Chosen(with_defaults(Placement("here", "loop"), rules), (why,), unread=(found.item,))
@@ -113,12 +148,25 @@ def choose_for(function: Any, source: Iterator[Any], rules: Rules, lane: Lane, *
         left = Placement("here", "serial") if lane.settled else Placement("here", "threads", width=1)
         # Only the source says that it has ended: a length may be an estimate, and a list may grow.
         return Chosen(with_defaults(left, rules), (why,), ended=ended, inline=lane.settled)
-    placement, reasons = _placed(function, rules, figures, is_async, evidence, travel)
+    if evidence is None and is_async and earlier.recalled is not None:
+        evidence = earlier.recalled.evidence
+    asking = _Asking(function, rules, figures, is_async, at_home, travel)
+    choice = asking.choose(evidence)
+    placement, reasons = with_defaults(earlier.width(choice.placement), rules), choice.reasons
+    if earlier.confirmed or (is_async and earlier.recalled is not None):
+        reasons = (*reasons, "as in an earlier run")
     if _is_for_trial(placement, rules, evidence):
         wide = Placement("processes", "threads", placement.workers, rules.width or WAITING)
-        return Chosen(wide, reasons, on_trial=True)
+        return Chosen(wide, reasons, on_trial=True, situation=asking.situation)
     serial = placement.place == "here" and placement.style == "serial" and not is_async
-    return Chosen(placement, reasons, inline=serial and lane.settled)
+    return Chosen(
+        placement,
+        reasons,
+        inline=serial and lane.settled,
+        evidence=evidence,
+        situation=asking.situation,
+        bridge=placement.place != "here" and evidence is not None and not rules.isolate,
+    )
 
 
 class _Coroutine(Exception):
@@ -128,60 +176,143 @@ class _Coroutine(Exception):
         self.item = item
 
 
-def _measure(
-    function: Callable[[Any], Any], source: Iterator[Any], rules: Rules, lane: Lane
-) -> tuple[Evidence | None, bool, str | None]:
-    """The evidence, whether the source has ended, and why items cannot travel."""
-    call, close = open_sync(function, rules.resources)
-    travel: str | None = None
-    ran, ended = 0, False
-    context = copy_context()  # each item runs in a copy: what one sets must not reach the next
-    try:
-        with Probe() as probe:
-            while lane.outlet.wait_for_room(lane.figures.read):
-                try:
-                    item = next(source)
-                except StopIteration:
-                    ended = True
-                    break
-                except BaseException as error:
-                    lane.end(source_failed(error, lane.figures.read))
-                    ended = True
-                    break
-                try:
-                    value, problem = probe.call(lambda one: context.copy().run(call, one), item), None
-                except BaseException as error:
-                    value, problem = None, raised(error, 0.0)
-                if type(value) is CoroutineType and not ran and not isinstance(rules.model, tuple):
-                    value.close()  # not begun: as if it had not been called
-                    raise _Coroutine(item)
-                ran += 1
-                if ran <= 2 and travel is None:
-                    travel = why_not((item, value))
-                lane.probed(item, value, problem)
-                if probe.enough():
-                    break
-            return (probe.evidence() if ran else None), ended or lane.over, travel
-    finally:
-        close()
+class _Measuring:
+    """Runs the first items here, each once, and measures them."""
+
+    def __init__(
+        self, function: Callable[[Any], Any], source: Iterator[Any], rules: Rules, lane: Lane, earlier: Earlier
+    ) -> None:
+        self.function, self.source, self.rules, self.lane, self.earlier = function, source, rules, lane, earlier
+        self.evidence: Evidence | None = None
+        self.ended = False  # the source has
+        self.travel: str | None = None  # why items cannot travel
+        self._ran = 0
+        self._seen: list[tuple[Any, Any]] = []
+        self._starting = not _may_leave(function, rules)
+
+    def run(self) -> _Measuring:
+        """Until it is enough."""
+        if self.earlier.leaves and not self._starting:
+            self._start()
+        call, close = open_sync(self.function, self.rules.resources)
+        context = copy_context()  # each item runs in a copy: what one sets must not reach the next
+        lane, source = self.lane, self.source
+        try:
+            with Probe() as probe:
+                while lane.outlet.wait_for_room(lane.figures.read):
+                    began = time.perf_counter()
+                    try:
+                        item = next(source)
+                    except StopIteration:
+                        self.ended = True
+                        break
+                    except BaseException as error:
+                        lane.end(source_failed(error, lane.figures.read))
+                        self.ended = True
+                        break
+                    probe.came(time.perf_counter() - began)
+                    self._call(probe, lambda one: context.copy().run(call, one), item)
+                    if probe.enough() or self.earlier.confirms(*probe.so_far):
+                        break
+                if self._ran:
+                    self.evidence = replace(probe.evidence(), pickling=self._pickling())
+                    if self.earlier.confirmed and self.earlier.recalled is not None:
+                        self.evidence = self.earlier.recalled.evidence  # of more items than these few
+                self.ended = self.ended or lane.over
+                return self
+        finally:
+            close()
+
+    def _call(self, probe: Probe, call: Callable[[Any], Any], item: Any) -> None:
+        value, problem = None, None
+        try:
+            value = probe.call(call, item)
+        except BaseException as error:
+            problem = raised(error, 0.0)
+        if type(value) is CoroutineType and not self._ran and not isinstance(self.rules.model, tuple):
+            value.close()  # not begun: as if it had not been called
+            raise _Coroutine(item)
+        self._ran += 1
+        if self._ran <= LOOKED_AT:
+            if self._ran <= 2 and self.travel is None:
+                self.travel = why_not((item, value))
+            self._seen.append((item, value))
+        self.lane.probed(item, value, problem)
+        if not self._starting and probe.computes and self._much_left(probe):
+            self._start()
+
+    def _start(self) -> None:
+        """Workers start in the background, while items run here."""
+        self._starting = True
+        default_pool().start(min(self.rules.workers or machine.cores(), machine.cores()))
+
+    def _much_left(self, probe: Probe) -> bool:
+        total = self.lane.figures.total
+        return total is None or (total - self._ran) * self._each(probe) > MUCH
+
+    def _each(self, probe: Probe) -> float:
+        items, seconds, _ = probe.so_far
+        return seconds / items if items else MUCH
+
+    def _pickling(self) -> float | None:
+        """Seconds to pickle and unpickle an item and its result, as far as they can be."""
+        seen, self._seen = self._seen, []
+        if self.travel is not None or not seen:
+            return None
+        heavy = size_of(seen[0]) > HEAVY
+        try:
+            return cost([item for pair in (seen[:1] if heavy else seen) for item in pair]) / (1 if heavy else len(seen))
+        except Exception:
+            return None
 
 
-def _placed(
-    function: Any, rules: Rules, figures: Figures, is_async: bool, evidence: Evidence | None, travel: str | None
-) -> tuple[Placement, tuple[str, ...]]:
-    """What the evidence leads to, every number filled in, and why."""
-    remaining = None if figures.total is None else max(0, figures.total - figures.read)
-    warm = current.now is not None and current.now.warm
-    while True:
+def _may_leave(function: Any, rules: Rules) -> bool:
+    """Whether worker processes are among what may be chosen."""
+    allowed = not isinstance(rules.model, tuple) or any(name.startswith("processes") for name in rules.model)
+    return allowed and not inside.get() and pin(function) is None and machine.cores() > 1
+
+
+class _Asking:
+    """What is asked when a placement is chosen, at first and again while the run goes on."""
+
+    def __init__(
+        self, function: Any, rules: Rules, figures: Figures, is_async: bool, at_home: bool, travel: str | None
+    ) -> None:
+        self.function, self.rules, self.figures, self.is_async = function, rules, figures, is_async
+        self.at_home, self.travel, self.inside = at_home, travel, inside.get()
+        self.looked = False
+
+    def situation(self) -> Situation:
+        """What besides the evidence decides, now."""
+        figures = self.figures
+        if not self.looked and self.travel is None:
+            self.looked, self.travel = True, why_not(self.function)
+        done = figures.finished + figures.failures
+        remaining = None if figures.total is None else max(0, figures.total - done)
+        warm = current.now is not None and current.now.warm
         situation = situation_of(
-            function, rules, is_async=is_async, remaining=remaining, warm=warm, inside=inside.get(), travel=travel
+            self.function,
+            self.rules,
+            is_async=self.is_async,
+            remaining=remaining,
+            warm=warm,
+            inside=self.inside,
+            travel=self.travel,
         )
-        choice = choose(evidence, situation)
-        if choice.placement.place != "here" and travel is None:
-            travel = why_not(function)
-            if travel is not None:
-                continue
-        return with_defaults(choice.placement, rules), choice.reasons
+        if self.at_home:
+            situation = replace(situation, pinned="it runs on its caller's event loop")
+        return replace(situation, consumer_seconds=figures.consuming / figures.consumed if figures.consumed else 0.0)
+
+    def choose(self, evidence: Evidence | None) -> Choice:
+        """The choice, now."""
+        self.looked = True  # whether the function can travel is only looked at when it would have to
+        choice = choose(evidence, self.situation())
+        if choice.placement.place != "here" and self.travel is None:
+            self.travel = why_not(self.function)
+            if self.travel is not None:
+                choice = choose(evidence, self.situation())
+        self.looked = choice.placement.place != "here"
+        return choice
 
 
 def _is_for_trial(placement: Placement, rules: Rules, evidence: Evidence | None) -> bool:

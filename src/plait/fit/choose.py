@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from plait.fit.evidence import Evidence
 from plait.placement import Placement, placement_for
 
-__all__ = ["Choice", "Situation", "choose", "gil_seconds", "predict"]
+__all__ = ["Choice", "Situation", "choose", "gil_seconds", "placed", "predict", "predictions", "remaining_items"]
 
 #: What a parallel placement must promise over `serial`, and more machinery over less.
 WORTH, SIMPLER = 1.3, 1.2
@@ -65,7 +65,9 @@ class Situation:
         allowed: the models to choose among; `None`: all.
         travel: why the function or its items cannot travel to another process.
         bytes_per_item: bytes that an item and its result move; `None`: as estimated in the evidence.
-        pickle_seconds_per_item: seconds to pickle and unpickle them; `None`: estimated from the bytes.
+        pickle_seconds_per_item: seconds to pickle and unpickle them; `None`: as measured or estimated in the evidence.
+        available: cores that the rest of the machine leaves to this run, as far as was seen; `None`: all.
+        consumer_seconds: seconds that the consumer takes for a result.
     """
 
     cores: int
@@ -83,6 +85,8 @@ class Situation:
     travel: str | None = None
     bytes_per_item: float | None = None
     pickle_seconds_per_item: float | None = None
+    available: float | None = None
+    consumer_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,25 +127,37 @@ def gil_seconds(evidence: Evidence) -> float:
 
 def predict(model: str, evidence: Evidence, situation: Situation) -> float:
     """Seconds that the remaining items would take under a model of this process or of worker processes."""
-    mean, cores = evidence.seconds_mean, situation.cores
-    items = _remaining(evidence, situation)
+    mean = evidence.seconds_mean
+    cores = min(situation.cores, max(situation.available or situation.cores, 0.1))
+    items = remaining_items(evidence, situation)
+    beside = evidence.source, situation.consumer_seconds  # serial: one after the other; else side by side
     if model == "serial":
-        return items * mean
+        return items * (mean + sum(beside))
     placement = _placement(model, evidence, situation)
     workers, width = placement.workers or 1, placement.width or 1
     cpu, gil = evidence.cpu_share * mean, gil_seconds(evidence)
     rounds = math.ceil(items / (workers * width))
     if placement.place == "here":
         if placement.style == "loop":
-            return max(rounds * mean, items * cpu)  # one thread computes, whatever the GIL
+            return max(rounds * mean, items * cpu, items * max(beside))  # one thread computes, whatever the GIL
         start = THREAD_START * width + items * TO_THREAD
-        return start + max(rounds * mean, items * cpu / cores, items * gil)
+        return start + max(rounds * mean, items * cpu / cores, items * gil, items * max(beside))
     pickling = _pickling(evidence, situation)
     handed = pickling + TO_PROCESS
     inside = items * (cpu if placement.style == "loop" else gil) / workers
     return situation.start_seconds + max(
-        rounds * (mean + pickling), items * (cpu + handed) / cores, inside, items * handed
+        rounds * (mean + pickling), items * (cpu + handed) / cores, inside, items * max(handed, *beside)
     )
+
+
+def predictions(evidence: Evidence, situation: Situation) -> dict[str, float]:
+    """`predict` for every model that keeps what was promised, simplest first."""
+    return {model: predict(model, evidence, situation) for model in _possible(situation, [])}
+
+
+def placed(model: str, evidence: Evidence | None, situation: Situation) -> Placement:
+    """A model's placement with its workers and width, for this evidence."""
+    return _placement(model, evidence, situation)
 
 
 def _possible(situation: Situation, reasons: list[str]) -> list[str]:
@@ -208,7 +224,8 @@ def _gil_share(evidence: Evidence) -> float:
     return share * min(1.0, max(0.0, part))
 
 
-def _remaining(evidence: Evidence, situation: Situation) -> int:
+def remaining_items(evidence: Evidence, situation: Situation) -> int:
+    """Items that are left: as many as are known to be, or some seconds' worth."""
     if situation.remaining is not None:
         return situation.remaining
     return max(64, math.ceil(UNKNOWN_WORK / max(evidence.seconds_mean, 1e-7)))
@@ -217,6 +234,8 @@ def _remaining(evidence: Evidence, situation: Situation) -> int:
 def _pickling(evidence: Evidence, situation: Situation) -> float:
     if situation.pickle_seconds_per_item is not None:
         return situation.pickle_seconds_per_item
+    if evidence.pickling is not None:
+        return evidence.pickling
     moved = situation.bytes_per_item
     if moved is None:
         moved = (evidence.bytes_in or 0.0) + (evidence.bytes_out or 0.0)

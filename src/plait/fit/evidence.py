@@ -46,6 +46,9 @@ class Evidence:
         first_call: seconds of the first item, which pays for imports and caches.
         bytes_in: estimated bytes of an item; `None` where not known.
         bytes_out: estimated bytes of a result; `None` where not known.
+        pickling: seconds to pickle and unpickle an item and its result; `None` where it was not measured.
+        source: seconds that the source took for an item.
+        growth: bytes by which this process grew for each item.
         raised: how many of the items raised.
         notes: what else is worth knowing, in short sentences.
     """
@@ -59,6 +62,9 @@ class Evidence:
     first_call: float = 0.0
     bytes_in: float | None = None
     bytes_out: float | None = None
+    pickling: float | None = None
+    source: float = 0.0
+    growth: float = 0.0
     raised: int = 0
     notes: tuple[str, ...] = ()
 
@@ -128,7 +134,9 @@ def cpu_share(samples: Sequence[Sample], handing: float = 0.0) -> float:
         handing: seconds of their idle time that they stood still for a canary that had the GIL and no CPU.
     """
     cpu = sum(sum(sample.cpus) for sample in samples)
-    seconds = max(cpu, sum(served(sample) for sample in samples) - handing)
+    idle = seconds = max(cpu, sum(served(sample) for sample in samples))
+    for _ in range(4):  # they would have needed the GIL then for their CPU share only, which is what is looked for
+        seconds = max(cpu, idle - handing * (cpu / seconds if seconds > 0 else 1.0))
     return min(1.0, cpu / seconds) if seconds > 0 else 1.0
 
 

@@ -39,6 +39,8 @@ LONG = 0.100
 MOST_ITEMS, MOST_SECONDS = 2000, 0.5
 #: Seconds of items between two readings of the queue for a CPU.
 SAMPLE = 0.010
+#: Seconds of items after which a first guess is worth something.
+LEANING = 0.012
 #: Items whose sizes are estimated.
 WEIGHED = 8
 
@@ -77,6 +79,7 @@ class Probe:
         self._samples: list[Sample] = []
         self._sizes: list[tuple[int, int]] = []
         self._items = self._raised = self._imported = 0
+        self._source = 0.0
         self._started = self._first_ended = self._first = 0.0
         self._running_since = self._run = self._sampled = 0.0
 
@@ -119,6 +122,24 @@ class Probe:
             self._sizes.append((size_of(item), size_of(result)))
         return result
 
+    def came(self, seconds: float) -> None:
+        """The source took `seconds` for an item."""
+        self._source += seconds
+
+    @property
+    def computes(self) -> bool:
+        """Whether it looks, before all is known, as if items compute and hold the GIL."""
+        if self._run < LEANING or sum(self._cpus) + sum(sum(s.cpus) for s in self._samples) < 0.6 * self._run:
+            return False
+        held = gil_held(list(self._canary.ticks))
+        return held is None or held > 0.3
+
+    @property
+    def so_far(self) -> tuple[int, float, float]:
+        """Items, the seconds spent inside them, and their CPU seconds; without the first item's."""
+        cpu = sum(self._cpus) + sum(sum(sample.cpus) for sample in self._samples[1:])
+        return self._items - 1, self._run - self._first, cpu
+
     def enough(self) -> bool:
         """Whether what was seen is worth a decision."""
         elapsed = time.perf_counter() - self._started
@@ -148,6 +169,7 @@ class Probe:
             first_call=self._first,
             bytes_in=sum(size for size, _ in sizes) / len(sizes) if sizes else None,
             bytes_out=sum(size for _, size in sizes) / len(sizes) if sizes else None,
+            source=self._source / self._items,
             raised=self._raised,
             notes=self._notes(alone),
         )

@@ -8,7 +8,7 @@ for them.
 from plait.machine.capabilities import Capabilities, capabilities
 from plait.machine.cpus import cores
 from plait.machine.memory import memory_available, memory_limit, parse_bytes
-from plait.machine.procfs import cpu_seconds, resident_bytes
+from plait.machine.procfs import cpu_seconds, queued_seconds, resident_bytes
 
 __all__ = [
     "Capabilities",
@@ -18,5 +18,6 @@ __all__ = [
     "memory_available",
     "memory_limit",
     "parse_bytes",
+    "queued_seconds",
     "resident_bytes",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["Root", "cpu_seconds", "read", "resident_bytes"]
+__all__ = ["Root", "cpu_seconds", "queued_seconds", "read", "resident_bytes"]
 
 #: The folder that holds `proc` and `sys`: "/" outside of tests.
 Root = str | os.PathLike[str]
@@ -40,4 +40,12 @@ def cpu_seconds(pid: int, root: Root = "/") -> float | None:
     try:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     except (IndexError, ValueError, OSError, AttributeError):
+        return None
+
+
+def queued_seconds(pid: int, root: Root = "/") -> float | None:
+    """Seconds for which a process's main thread was ready to run and had no CPU; `None` where that is not known."""
+    try:
+        return int(read(root, f"proc/{pid}/schedstat").split()[1]) * 1e-9
+    except (IndexError, ValueError):
         return None

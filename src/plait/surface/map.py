@@ -14,7 +14,7 @@ from plait.failure import Failure
 from plait.placement import Placement
 from plait.policy.retry import Retry
 from plait.surface.observers import attach
-from plait.surface.options import rules_from
+from plait.surface.options import pinned_model, rules_from
 from plait.surface.run import Run
 
 __all__ = ["Options", "is_async", "map", "starmap"]
@@ -89,9 +89,9 @@ def map(fn: Callable[..., Any], items: Any, /, **options: Any) -> Run[Any]:
         fn: the function, sync or async; decorated by `plait.task` it brings options of its own.
         items: any iterable or async iterable, finite or not. It is read in a thread of Plait's own (not with
             `model="serial"`), no further ahead than `buffer`.
-        model: `"auto"` measures real items and chooses; or a model's name (`"serial"`, `"threads"`, `"async"`,
-            `"processes"`, `"processes+threads"`, `"processes+async"`), a `Placement`, or a tuple of names for `auto` to
-            choose among.
+        model: `"auto"` measures real items and chooses (or the environment's `PLAIT_MODEL` does); or a model's name
+            (`"serial"`, `"threads"`, `"async"`, `"processes"`, `"processes+threads"`, `"processes+async"`), a
+            `Placement`, or a tuple of names for `auto` to choose among.
         workers: how many processes at most; `None`: one for each core.
         width: how many items one worker has in progress at once, at most; `None`: measured.
         ordered: results in the order of the items (default), or as they finish.
@@ -169,6 +169,8 @@ def _run(fn: Any, call: Any, items: Any, options: dict[str, Any]) -> Run[Any]:
     if name is not None and not isinstance(name, str):
         raise OptionError("name", name, "it takes a string")
     function_is_async = is_async(call)
+    if options.get("model", "auto") == "auto" and (pinned := pinned_model(function_is_async)):
+        options["model"] = pinned
     rules = rules_from(name or _name(fn), options, is_async=function_is_async)
     hub = Hub()
     call = getattr(call, "__plait_function__", call)

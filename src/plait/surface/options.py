@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from plait.placement import Placement, models
 from plait.places.crew import places
 from plait.policy.retry import Retry
 
-__all__ = ["KNOWN", "rules_from"]
+__all__ = ["KNOWN", "pinned_model", "rules_from"]
 
 
 def _model(value: Any) -> Any:
@@ -135,6 +136,27 @@ CHECKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "memory": ("memory", _memory),
 }
 KNOWN = (*CHECKS, "progress", "name")
+
+
+def pinned_model(is_async: bool) -> str | tuple[str, ...] | None:
+    """What `PLAIT_MODEL` asks for in place of `auto`: a model's name, or several with commas between; `None`: nothing.
+
+    Functions that none of these models can run (async ones, where it says `threads`) are left alone.
+
+    Raises:
+        OptionError: it names a model that does not exist.
+    """
+    names = tuple(name.strip() for name in os.environ.get("PLAIT_MODEL", "").split(",") if name.strip())
+    if not names or names == ("auto",):
+        return None
+    try:
+        placements = [models.get(name)() for name in names]
+    except UnknownOption:
+        wants = f"the environment sets it; it takes a model, or several with commas: {', '.join(models.names())}, auto"
+        raise OptionError("PLAIT_MODEL", ",".join(names), wants) from None
+    if any((at.style == "loop") != is_async and at.model != "serial" for at in placements):
+        return None
+    return names[0] if len(names) == 1 else names
 
 
 def rules_from(name: str, options: Mapping[str, Any], *, is_async: bool) -> Rules:

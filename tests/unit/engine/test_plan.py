@@ -8,6 +8,7 @@ import pytest
 
 from plait import machine
 from plait.engine.drive import PROBED
+from plait.engine.earlier import Earlier
 from plait.engine.plan import LOOP_WIDTH, WAITING, asked_for, choose_for, with_defaults
 from plait.engine.rules import Rules
 from plait.errors import RunCancelled
@@ -56,7 +57,8 @@ class Run:
         self.bench = Bench(**{"buffer": PROBED, **rules})
         self.bench.figures.total = total
         self.source = iter(items)
-        self.chosen = choose_for(function, self.source, self.bench.rules, self.bench.lane, is_async=is_async)
+        earlier = Earlier(function, self.bench.rules)
+        self.chosen = choose_for(function, self.source, self.bench.rules, self.bench.lane, earlier, is_async=is_async)
 
 
 class TestMeasured:
@@ -98,7 +100,9 @@ class TestMeasured:
     def test_no_more_are_run_than_the_buffer_holds(self, until):
         bench = Bench(buffer=100)
         chosen = []
-        choosing = partial(choose_for, double, iter(range(100_000)), bench.rules, bench.lane, is_async=False)
+        choosing = partial(
+            choose_for, double, iter(range(100_000)), bench.rules, bench.lane, Earlier(double, bench.rules), is_async=False
+        )
         thread = Thread(target=lambda: chosen.append(choosing()))
         thread.start()
         until(lambda: bench.outlet._sources, what="measuring that waits for the consumer")

@@ -88,7 +88,7 @@ def test_what_travelled_is_told_where_anything_did():
 
 class TestBottleneck:
     def said(self, **counts) -> str:
-        return Report(figures(**counts)).explain()
+        return Report(figures(**{"read": 1000, **counts})).explain()
 
     def test_busy_slots_mean_the_function(self):
         words = "The function was the bottleneck: its slots were busy 75% of the time."
@@ -107,6 +107,9 @@ class TestBottleneck:
         said = self.said(busy=4.0, seats=1, waited=1.0, held=1.0)
         assert "The slots were busy only 25% of the time: sending items and results took the rest." in said
         assert "bottleneck" not in said
+
+    def test_nobody_was_it_where_items_were_too_few_for_the_slots(self):
+        assert "bottleneck" not in self.said(busy=4.0, seats=1, waited=1.9, held=0.1, read=20)
 
     def test_seats_share_the_time(self):
         two = Placement("processes", "serial", 2, 1)

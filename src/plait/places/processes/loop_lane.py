@@ -10,7 +10,7 @@ from contextvars import copy_context
 from typing import Any
 
 from plait.places.processes import travel
-from plait.places.processes.wire import Kind, loads
+from plait.places.processes.wire import Frame, Kind, loads
 from plait.styles.loop import LoopRunner
 from plait.styles.new_loop import new_loop
 
@@ -46,15 +46,8 @@ async def _serve(worker: Any, task: int, what: Any, function: Any, resources: An
                 finish(True)
             elif frame.kind == Kind.CLOSE:
                 closed = True  # an EXIT may follow
-            elif frame.kind == Kind.CHUNK and frame.task == task:
-                try:
-                    items = loads(frame)
-                except BaseException as error:
-                    worker.send(Kind.UNREADABLE, task, frame.a, body=travel.text(error))
-                    continue
-                lane.put(frame.a, items, frame.x)
-            elif frame.kind == Kind.WIDTH and frame.task == task:
-                lane.resize(frame.a)
+            elif frame.task == task:
+                _take(worker, lane, frame)
         if closed:
             finish(False)
 
@@ -79,3 +72,16 @@ async def _serve(worker: Any, task: int, what: Any, function: Any, resources: An
         loop.remove_reader(worker.sock.fileno())
     await lane.close(1.0)
     return ended
+
+
+def _take(worker: Any, lane: LoopRunner, frame: Frame) -> None:
+    """A chunk, or another width."""
+    if frame.kind == Kind.WIDTH:
+        lane.resize(frame.a)
+    elif frame.kind == Kind.CHUNK:
+        try:
+            items = loads(frame)
+        except BaseException as error:
+            worker.send(Kind.UNREADABLE, frame.task, frame.a, body=travel.text(error))
+            return
+        lane.put(frame.a, items, frame.x)

@@ -72,7 +72,14 @@ class Pool:
     @property
     def warm(self) -> bool:
         """Whether a worker is ready and waiting."""
-        return bool(self._idle)
+        return any(remote.pid for remote in tuple(self._idle))
+
+    def start(self, workers: int) -> None:
+        """Have at least `workers` that wait, started in the background. What cannot be started, nobody is told here."""
+        with self._lock, contextlib.suppress(OSError, StartFailed):
+            self._check()
+            while len(self._idle) < workers:
+                self._idle.append(self._spawn(None))
 
     def lease(self, client: Client) -> Remote:
         """A worker for `client` alone: a warm one, or a new one.
@@ -146,7 +153,7 @@ class Pool:
         if self._pid != os.getpid():
             raise StartFailed("this pool belongs to the parent process", "After a fork, make a new plait.Pool.")
 
-    def _spawn(self, client: Client) -> Remote:
+    def _spawn(self, client: Client | None) -> Remote:
         starter = self._started()
         remote = Remote(next(self._numbers))
         remote.client = client

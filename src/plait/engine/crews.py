@@ -1,0 +1,157 @@
+"""`Crews`: opens the crew of a lane's placement, and moves the lane from one to another while it runs.
+
+A move loses and repeats nothing: the new crew's seats join the lane, and those of the old get nothing more and leave
+once they have nothing in hand. Where workers have to be started first, one thread of this process bridges the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextvars import Context
+
+from plait import machine
+from plait.engine.ending import Ending
+from plait.engine.figures import Figures
+from plait.engine.mishaps import GuardedLane
+from plait.engine.outlet import Outlet
+from plait.engine.rules import Rules
+from plait.events import Hub, PlacementChosen
+from plait.placement import Placement
+from plait.places.crew import Crew, Seat, Work, places
+from plait.places.processes.pool import default_pool
+from plait.policy.overdue import tick_for
+from plait.sync.ticker import ticker
+
+__all__ = ["Crews"]
+
+#: One thread here, while workers start.
+BRIDGE = Placement("here", "serial", width=1)
+
+
+class Crews:
+    """The crews of one lane.
+
+    Parameters:
+        loop: gives the event loop for style `loop` in this process.
+        context: the caller's contextvars.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., object],
+        rules: Rules,
+        lane: GuardedLane,
+        outlet: Outlet,
+        ending: Ending,
+        hub: Hub,
+        context: Context,
+        loop: Callable[[], asyncio.AbstractEventLoop],
+    ) -> None:
+        self.function, self.rules, self.lane, self.outlet = function, rules, lane, outlet
+        self.ending, self.hub, self.context, self.loop = ending, hub, context, loop
+        self.figures: Figures = lane.figures
+        self.on_seated: Callable[[], None] = lambda: None
+        self._ticking = self._weighing = False
+
+    def chose(self, placement: Placement, reasons: Sequence[str]) -> None:
+        """The stage runs under `placement` from now on: remember it, and tell observers."""
+        self.figures.chose(placement, reasons)
+        if self.hub.wanted:
+            stage, model = self.rules.name, placement.model
+            self.hub.emit(
+                PlacementChosen(
+                    stage=stage, model=model, workers=placement.workers, width=placement.width, reasons=tuple(reasons)
+                )
+            )
+
+    def open(self, placement: Placement, *, bridge: bool = False) -> None:
+        """Get the seats of `placement`; with `bridge`, run items here until the first worker is ready."""
+        bridged = self._crew(BRIDGE) if bridge and not default_pool().warm else None
+        crew = self._crew(placement)
+        if not self._enter(crew, bridged):
+            return
+        self._room_for(placement)
+        self._tick(placement)
+        self.lane.on_seated = lambda seat: self._seated(seat, bridged)
+        if bridged is not None:
+            bridged.open(1)
+        crew.open(placement.workers or 1)
+
+    def move(self, placement: Placement, reasons: Sequence[str]) -> None:
+        """Run the rest under `placement`. Until its first seat is there, the old ones go on."""
+        before, crew = self.ending.crew, self._crew(placement)
+        if not self._enter(crew, before):
+            return
+        self.chose(placement, reasons)
+        self._room_for(placement)
+        self._tick(placement)
+        self.lane.on_seated = lambda seat: self._seated(seat, before)
+        crew.open(placement.workers or 1)
+
+    def _enter(self, crew: Crew, left: Crew | None) -> bool:
+        """`crew` is the one in use, `left` will be left; false when the run is over already."""
+        with self.ending.lock:
+            if self.ending.closed:
+                return False
+            if left is not None:
+                self.ending.left.append(left)
+            self.ending.crew = crew
+            return True
+
+    def _seated(self, seat: Seat, left: Crew | None) -> None:
+        """The first seat of the crew in use is there: leave the other one."""
+        if seat.crew is self.ending.crew:
+            self.lane.on_seated = lambda seat: None
+            if left is not None:
+                self.lane.leave(left)
+            self.on_seated()
+
+    def _room_for(self, placement: Placement) -> None:
+        if self.rules.buffer is None:
+            wanted = 2 * (placement.workers or 1) * (placement.width or 1) + 8
+            self.outlet.buffer = max(self.outlet.buffer, wanted) if self._ticking else wanted
+        self.lane.sizer.most = max(1, self.outlet.buffer // 8)
+
+    def _crew(self, placement: Placement) -> Crew:
+        here = placement.place == "here"
+        loop = self.loop() if here and placement.style == "loop" else None
+        rules = self.rules
+        work = Work(
+            self.function,
+            rules.resources,
+            rules.name,
+            self.context.copy(),
+            loop,
+            rules.patience,
+            rules.impatience,
+            rules.memory,
+        )
+        return places.get(placement.place)(work, placement, self.lane)
+
+    def _tick(self, placement: Placement) -> None:
+        offs, patience = self.ending.offs, self.rules.patience
+        if patience is not None and not self._ticking:
+            offs.append(ticker().every(tick_for(patience), lambda: self.lane.watch(patience)))
+        if placement.place != "here" and not self._weighing:
+            self._weighing = True
+            offs.append(ticker().every(0.25, self._weigh))
+        self._ticking = True
+
+    def _weigh(self) -> None:
+        posts = list(self.lane.posts)
+        together = sum(machine.resident_bytes(seat.pid) or 0 for seat in posts if seat.can_kill)
+        self.figures.peak_memory = max(self.figures.peak_memory, together)
+
+    def more(self, count: int) -> None:
+        """Seats were lost: `count` others, please."""
+        crew = self.ending.crew
+        if crew is not None and not self.lane.over:
+            crew.open(count)
+
+    def resize(self, width: int) -> None:
+        """Have `width` items in progress in each seat."""
+        crew = self.ending.crew
+        if crew is not None and not self.lane.over:
+            crew.resize(width)
+            self.lane.dispatch()

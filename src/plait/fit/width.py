@@ -1,0 +1,433 @@
+"""`Width`: how many items one seat should have in progress, found while they run. Pure: the clock is handed in.
+
+    growing   twice as many while goodput pays for it ──does not pay──> the width that would have been enough
+    holding   stay; now and then try more, or less: each time after twice the wait, unless the service has changed
+    trying    a trial: what gains (more) or loses nothing (less) is kept, and goes on
+    easing    failures rose: a quarter, until they cease or turn out to have nothing to do with the width; then grow
+
+Goodput is that of a level in balance, by Little's law: width x successes / seconds that the items were in progress,
+together. So neither bursts of equal items nor the moment when a window happens to end distort it. The window opens when
+the items of the level before have come home.
+
+Source: slow start and multiplicative decrease as in TCP (Jacobson, 1988), on goodput instead of losses: a batch client
+wants throughput and can queue. Additive growth needs 10,000 round trips to reach 10,000, gradients of latency reach 3 %
+of a service with 2,000 slots in a minute.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+__all__ = ["Level", "Width"]
+
+#: What doubling the width must gain to pay; and where items take `SLOW` times as long as alone.
+PAYS, PAYS_SLOW, SLOW = 1.2, 1.5, 3.0
+#: Goodput that grew as the width did, nearly: items there take as long as alone.
+FREE = 1.8
+#: Items that take no longer than this, alone being 1, do not queue: so many of them are enough to double at once.
+QUICK, FEW_QUICK = 1.15, 8
+#: Items that take so many times as long as alone: too wide to begin with, whatever else. Alone may be wrong by 3.
+CROWDED = 4.0
+#: Completions of a window: never fewer; while the answer is not `SURE` standard errors clear, so many times as many.
+LEAST, SURE, LONGEST = 16, 2.0, 6
+#: The blur (relative standard error) of a first level.
+BLURRED = 0.1
+#: Seconds to hold a level before a trial, and items' latencies; it doubles with each trial, to at most the last.
+HOLD, HOLD_ITEMS, HOLD_MOST, HOLD_MOST_ITEMS = 0.2, 5, 60.0, 100
+#: What is tried from a held level, and what that must gain.
+MORE, LESS, GAINS, KEEPS = 1.25, 0.7, 1.12, 0.95
+#: Goodput that differs from that of the level by this factor, twice in a row: the service, or the items, have changed.
+DRIFT = 1.3
+#: Failures that are noise: a share, standard errors of the usual share; and how many there must be at least, among
+#: how many items they are counted.
+NOISE, ERRORS, FEW, COUNTED = 0.01, 4.0, 4, 64
+#: How far to ease at once. A share of failures whose odds fall by less than `RELIEF` there is the items' own.
+EASE, RELIEF, MOST_FAIL = 4, 3.0, 0.8
+#: A share of failures up to which the usual one rises without easing: a higher one must prove to be the items' own.
+SILENT = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A width, the goodput (successes a second) that was measured there, and the blur of that."""
+
+    width: int
+    goodput: float
+    blur: float = 0.0
+
+
+@dataclass(slots=True)
+class Window:
+    """Completions, counted."""
+
+    items: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    batches: int = 0
+    squares: float = 0.0  # of the batches' mean seconds, weighted by their items
+
+    def add(self, items: int, failed: int, seconds: float) -> None:
+        """`items` more, which took `seconds` together; `failed` of them failed."""
+        self.items += items
+        self.failed += failed
+        self.seconds += seconds
+        self.batches += 1
+        self.squares += seconds * seconds / items
+
+    @property
+    def each(self) -> float:
+        """Mean seconds of an item."""
+        return max(self.seconds, 1e-12) / self.items
+
+    @property
+    def share(self) -> float:
+        """Share of items that failed."""
+        return self.failed / self.items
+
+    @property
+    def spread(self) -> float:
+        """Relative variance of an item's seconds."""
+        if self.batches < 2 or self.seconds <= 0:
+            return 0.0
+        between = max(0.0, self.squares - self.seconds * self.each) / (self.batches - 1)
+        return between / self.each**2
+
+
+@dataclass(slots=True)
+class Width:
+    """Finds the width of a seat whose items wait.
+
+    Parameters:
+        width: to begin with. most: never more.
+        alone: seconds of an item that ran alone; `None`: not known. It may be wrong: it is corrected.
+        usual: share of items that fail whatever the width.
+        now: the clock, in seconds.
+    """
+
+    width: int
+    most: int
+    alone: float | None = None
+    usual: float = 0.0
+    now: float = 0.0
+    mode: str = field(default="growing", init=False)
+    best: Level | None = field(default=None, init=False)
+    why: str = field(default="", init=False)
+    _before: Level | None = field(default=None, init=False)  # what this level is compared with
+    _changed: float = field(default=0.0, init=False)
+    _ended: int = field(default=0, init=False)  # items since the last change
+    _far: bool = field(default=False, init=False)  # it came from a far wider one, whose last items are no measure
+    _drain: int = field(default=0, init=False)  # items of a wider level that are still in progress
+    _window: Window = field(default_factory=Window, init=False)
+    _quick: Window = field(default_factory=Window, init=False)  # only items that began after the last change
+    _recent: Window = field(default_factory=Window, init=False)  # for the failures
+    _spread: float = field(default=0.0, init=False)
+    _each: float = field(default=0.0, init=False)
+    _ceiling: int | None = field(default=None, init=False)  # a width that failed
+    _hold: float = field(default=0.0, init=False)
+    _until: float = field(default=0.0, init=False)
+    _held: int = field(default=0, init=False)  # windows at this level
+    _less: bool = field(default=False, init=False)  # what the next trial is
+    _odd: int = field(default=0, init=False)
+    _odds: float = field(default=0.0, init=False)  # of failing, before easing
+    _gently: bool = field(default=False, init=False)
+    _first: int = field(default=0, init=False)  # the width before easing
+    _own: float = field(default=0.0, init=False)  # share of failures that proved to be the items' own
+    _patience: float = field(default=0.0, init=False)  # seconds for which the usual share of failures does not fall
+    _excused: float = field(default=0.0, init=False)  # until then
+
+    def __post_init__(self) -> None:
+        self.width = max(1, min(self.width, self.most))
+        self._changed = self.now
+
+    def finished(self, now: float, items: int, failed: int, seconds: float, *, busy: bool = True) -> bool:
+        """`items` ended, `failed` of them as failures, after `seconds` together; true when `width` has changed.
+
+        Parameters:
+            busy: all slots had something to do. What a starved seat achieves says nothing about its width.
+        """
+        if items <= 0:
+            return False
+        before = self.width
+        if self._drain > 0:
+            self._drain -= items
+            return False
+        self._ended += items
+        fresh = now - seconds / items >= self._changed
+        if fresh:
+            self._quick.add(items, failed, seconds)
+            self._recent.add(items, failed, seconds)
+            if self._alarming():
+                self._brake(now)
+                return self.width != before
+            if self._recent.items >= COUNTED:
+                self._recent = Window()
+        if not busy:
+            self._window, self._quick = Window(), Window()
+            self._ended, self._changed = 0, now
+            return False
+        if self._home(now) and (fresh or not self._far):
+            self._window.add(items, failed, seconds)
+        self._decide(now)
+        return self.width != before
+
+    def limit(self, most: int, why: str, now: float) -> bool:
+        """Never more than `most` from now on (memory, descriptors, a saturated core); true when that changed `width`."""
+        self.most = max(1, most)
+        if self.width <= self.most:
+            return False
+        self._go(now, self.most, "holding", why)
+        return True
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has found its level, for the time being."""
+        return self.mode == "holding"
+
+    # --- when to decide ---------------------------------------------------------------------------------------------
+
+    def _home(self, now: float) -> bool:
+        """Whether what the level before left behind has come home, but for rare stragglers."""
+        if self._ended <= self.width:
+            return False
+        # An item in progress takes longer than others, on average: long ones are in progress for longer.
+        lasts = self._each * (1 + self._spread) if self.mode != "growing" else 0.0
+        return now - self._changed >= lasts
+
+    def _decide(self, now: float) -> None:
+        if self.mode == "easing":
+            if self._quick.items >= LEAST:
+                self._eased(now, self._quick)
+            return
+        growing = self.mode == "growing"
+        if growing and self._unhindered(now):
+            quick = self._quick
+            level = Level(self.width, self.width / max(self.alone or 0.0, quick.each) * self._worth(quick), BLURRED)
+            self._grown(now, level, quick.each, 2.0)
+            return
+        if growing and self._before is None and self.best is None and self._crowded(now):
+            rate = self._ended / (now - self._changed)
+            worth = self._worth(self._quick) if self._quick.items else 1.0
+            self._before = Level(self.width, rate * worth, BLURRED)
+            self._try_less(now, self.width / rate)
+            return
+        window = self._window
+        if window.items < max(LEAST, self.width):
+            return
+        spread = max(window.spread, 0.9 * self._spread)
+        blur = math.sqrt(spread / window.items)
+        level = Level(self.width, self.width / window.each * self._worth(window), blur)
+        if window.items < LONGEST * max(4 * LEAST, self.width) and not self._clear(level, window.each):
+            return
+        self._window, self._spread, self._each = Window(), spread, window.each
+        self.alone = min(self.alone or math.inf, window.each * (1 + SURE * blur))
+        share = min(window.share, max(SILENT, 1.3 * self._own))
+        if share > self.usual or now >= self._excused:
+            self.usual += 0.3 * (share - self.usual)
+        if growing:
+            self._grown(now, level, window.each, self._ratio(level))
+        elif self.mode == "trying":
+            self._tried(now, level, window.each, self._ratio(level))
+        else:
+            self._stayed(now, level, window.each)
+
+    def _worth(self, seen: Window) -> float:
+        """The part of the items that counts: failures beyond the usual share do not; unless nearly all fail."""
+        return 1 - (seen.share if seen.share > MOST_FAIL else max(0.0, seen.share - self.usual))
+
+    def _ratio(self, level: Level) -> float:
+        """Goodput of a level, that of the one before being 1."""
+        before = self._before
+        if before is None or not before.goodput:
+            return 2.0 if level.goodput else 1.0
+        return level.goodput / before.goodput
+
+    def _clear(self, level: Level, each: float) -> bool:
+        """Whether more completions would hardly change the answer."""
+        before = self._before
+        if self.mode == "holding" or before is None or not before.goodput or not level.goodput:
+            return level.blur <= BLURRED
+        distance = math.log(self._ratio(level) / self._must(level, each))
+        return abs(distance) >= SURE * math.hypot(level.blur, before.blur)
+
+    def _must(self, level: Level, each: float) -> float:
+        """What the goodput of this level must be, that of the one before being 1."""
+        before = self._before or level
+        if self.mode == "trying":
+            return GAINS if level.width > before.width else KEEPS
+        pays = PAYS_SLOW if self.alone and each > SLOW * self.alone else PAYS
+        return pays ** max(0.1, math.log2(max(1.0, level.width / before.width)))
+
+    def _unhindered(self, now: float) -> bool:
+        """Whether items still take about as long as alone, and as many of them end as should."""
+        quick, alone, took = self._quick, self.alone, now - self._changed
+        if not alone or quick.items < min(FEW_QUICK, 2 * self.width) or took < alone:
+            return False
+        return quick.each <= QUICK * alone and self._ended * alone >= 0.75 * self.width * took
+
+    def _crowded(self, now: float) -> bool:
+        """Whether far fewer items end than would if each took as long as alone."""
+        alone, took = self.alone, now - self._changed
+        if not alone or self.width == 1 or self._ended < FEW_QUICK or took < 2 * alone:
+            return False
+        return CROWDED * self._ended * alone < self.width * took
+
+    # --- decisions --------------------------------------------------------------------------------------------------
+
+    def _grown(self, now: float, level: Level, each: float, ratio: float) -> None:
+        before = self._before
+        if before is not None and before.width < level.width:
+            if ratio >= FREE * level.width / before.width / 2:
+                self.alone = max(self.alone or 0.0, each)
+            if ratio < self._must(level, each):
+                enough = min(level.width, max(before.width, int(before.width * ratio * 1.05)))
+                self.best = Level(enough, max(before.goodput, level.goodput), max(before.blur, level.blur))
+                self._rest(now, "twice the width did not pay")
+                return
+        self.best = self._before = level
+        if not level.goodput:
+            self._rest(now, "nothing succeeds")
+            return
+        self._more(now, 2 * self.width, "growing", "goodput grew")
+
+    def _stayed(self, now: float, level: Level, each: float) -> None:
+        known = self.best is not None and self.best.width == self.width and self.best.goodput > 0
+        best = self.best if known and self.best is not None else level
+        ratio = level.goodput / best.goodput if best.goodput else 2.0 if level.goodput else 1.0
+        odd = abs(math.log(ratio or 1e-9)) > max(math.log(DRIFT), 2 * ERRORS * math.hypot(level.blur, best.blur))
+        self._odd = self._odd + 1 if odd else 0
+        if self._odd >= 2:
+            self._odd, self._held, self._hold, self._until = 0, 0, self._hold / 4, 0.0
+            best, self._ceiling = level, None
+            self._less = bool(self.alone and each > 1.5 * self.alone)
+        weight = max(0.1, 1 / (1 + self._held)) if not odd else 0.0
+        self._held += 1
+        self.best = Level(
+            self.width,
+            best.goodput + weight * (level.goodput - best.goodput),
+            max(best.blur * (1 - weight), level.blur * math.sqrt(weight)),
+        )
+        if now < self._until or odd:
+            return
+        self._before = self.best
+        self._wait_longer()
+        less, self._less = self._less, not self._less
+        if less and self.width > 1:
+            self._try_less(now, each * (1 - 2 * level.blur))
+        else:
+            self._more(now, math.ceil(self.width * MORE), "trying", "would more pay?")
+
+    def _tried(self, now: float, level: Level, each: float, ratio: float) -> None:
+        before = self._before or level
+        crowded = self._crowding(each * (1 - 2 * level.blur))
+        if ratio >= self._must(level, each):
+            self.best = level
+            if level.width > before.width:
+                self._before = level
+                self._more(now, 2 * self.width, "growing", "more paid")
+            elif ratio >= GAINS and not crowded:
+                self._before = level  # a long way down: the best may be between
+                self._more(now, 2 * self.width, "growing", "less was more")
+            elif self.width > 1:
+                self._before = Level(level.width, max(level.goodput, before.goodput), max(level.blur, before.blur))
+                self._try_less(now, each * (1 - 2 * level.blur))
+            else:
+                self._rest(now, "less does as well")
+            return
+        if level.width < before.width:
+            if not crowded:
+                self.alone = max(self.alone or 0.0, each)
+            enough = math.ceil(1.05 * level.width / max(ratio, 1e-3))
+            self.best = Level(max(level.width, min(before.width, enough)), before.goodput, before.blur)
+        else:
+            self.best = before
+        self._rest(now, "nothing was gained")
+
+    def _crowding(self, each: float) -> bool:
+        return bool(self.alone and each > CROWDED * self.alone)
+
+    def _more(self, now: float, width: int, mode: str, why: str) -> None:
+        """Towards `width`: up to halfway to what failed; holds where there is nowhere to go."""
+        ceiling = self._ceiling
+        if ceiling is not None and self.width < ceiling <= width:
+            halfway = (self.width + ceiling) // 2
+            width = halfway if halfway > self.width * 1.08 else ceiling
+            mode = "trying"
+        if min(width, self.most) <= self.width:
+            self.best = self.best or Level(self.width, 0.0)
+            self._rest(now, why)
+        else:
+            self._go(now, width, mode, why)
+
+    def _try_less(self, now: float, each: float) -> None:
+        """Fewer: at once about as many as are needed where items take far longer than alone."""
+        width = int(self.width * LESS)
+        if self.alone and each > CROWDED * self.alone:
+            width = max(self.width // 8, math.ceil(self.width * 1.5 * self.alone / each))
+        self._go(now, min(width, self.width - 1), "trying", "would less do?")
+
+    # --- failures ---------------------------------------------------------------------------------------------------
+
+    def _alarming(self) -> bool:
+        """Whether more items fail than usual, noise allowed for."""
+        seen, usual = self._recent, self.usual
+        if seen.failed < FEW or self.mode == "easing":
+            return False
+        return seen.failed > seen.items * (usual + NOISE) + ERRORS * math.sqrt(seen.items * usual * (1 - usual))
+
+    def _brake(self, now: float) -> None:
+        seen, before = self._recent, self._before
+        if self.mode in ("growing", "trying") and before is not None and before.width < self.width:
+            self._ceiling = self.width
+            self.best = before
+            self._rest(now, "failures rose with the width")
+            return
+        self._first, self._odds = self.width, seen.share / max(1e-3, 1 - seen.share)
+        self._gently = self._ceiling is not None  # it is known that a little less will do
+        self._go(now, max(1, int(self.width * LESS) if self._gently else self.width // EASE), "easing", "failures rose")
+
+    def _eased(self, now: float, seen: Window) -> None:
+        """After 16 items at less of the width."""
+        gently, self._gently = self._gently, False
+        share = seen.share
+        odds = share / max(1e-3, 1 - share)
+        alike = odds * RELIEF > self._odds and share <= MOST_FAIL
+        self._before = None
+        if seen.failed <= seen.items * self.usual + FEW / 2:
+            self._ceiling = self._first
+            if gently:
+                self.best = Level(self.width, 0.0)
+                self._wait_longer()
+                self._rest(now, "failures ceased")
+            else:
+                self._go(now, self.width, "growing", "failures ceased")
+        elif self.width == 1 or (alike and not gently):
+            # Fewer did not help: these items fail for reasons of their own.
+            self.usual = self._own = max(self.usual, min(share, MOST_FAIL))
+            self._patience = max(2 * self._patience, 30 * (now - self._changed))
+            self._excused = now + self._patience
+            self._go(now, self._first if share <= MOST_FAIL else 1, "growing", "failures are the items' own")
+        else:
+            self._odds = self._odds if gently else odds
+            self._go(now, max(1, self.width // EASE), "easing", "failures go on")
+
+    # --- changes ----------------------------------------------------------------------------------------------------
+
+    def _wait_longer(self) -> None:
+        self._hold = min(2 * self._hold, max(HOLD_MOST, HOLD_MOST_ITEMS * self._each))
+
+    def _rest(self, now: float, why: str) -> None:
+        """Holds the best level."""
+        self._hold = max(self._hold, HOLD, HOLD_ITEMS * self._each)
+        self._until = now + self._hold
+        self._held = self._odd = 0
+        self._go(now, self.best.width if self.best is not None else self.width, "holding", why)
+
+    def _go(self, now: float, width: int, mode: str, why: str) -> None:
+        width = max(1, min(width, self.most))
+        self._drain = max(0, self.width - width)
+        self._window, self._quick, self._recent = Window(), Window(), Window()
+        if width != self.width or mode == "easing":
+            self._changed, self._ended = now, 0
+            self._far = 2 * width < self.width
+        self.width, self.mode, self.why = width, mode, why
