@@ -8,7 +8,7 @@ Every candidate placement is given the seconds that it would take for the remain
     processes            start + max(ceil(n / k) * (s + p),  n * (cpu + p + d) / c,  n * (p + d))
     processes+threads    start + max(ceil(n / kw) * (s + p),  n * (cpu + p + d) / c,  n * gil / k,  n * (p + d))
 
-The simplest whose time is close to the best wins: leaving `serial` must promise 1.3x, more machinery must promise 1.2x
+The simplest whose time is close to the best wins: leaving `serial` must promise 1.2x, more machinery must promise 1.15x
 over less of it (2.5x where items hardly compute). The figures that decide have that margin on a noisy machine, so that
 the choice is the same from run to run.
 """
@@ -20,12 +20,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from plait.fit.evidence import Evidence
+from plait.fit.reasons import IS_ASYNC, WAITS, because_of, measured_words
 from plait.placement import Placement, placement_for
 
-__all__ = ["Choice", "Situation", "choose", "gil_seconds", "placed", "predict", "predictions", "remaining_items"]
+__all__ = [
+    "Choice",
+    "Situation",
+    "choose",
+    "gil_seconds",
+    "margin",
+    "placed",
+    "predict",
+    "predictions",
+    "remaining_items",
+]
 
 #: What a parallel placement must promise over `serial`, and more machinery over less.
-WORTH, SIMPLER = 1.3, 1.2
+WORTH, SIMPLER = 1.2, 1.15
 #: The same for items that need the GIL for less than this share of their time: their gain is predicted from a width
 #: that nobody has tried yet, at the mercy of what they wait for.
 LITTLE, WAITING = 0.15, 2.5
@@ -33,8 +44,6 @@ LITTLE, WAITING = 0.15, 2.5
 TO_THREAD, TO_PROCESS = 5e-6, 2e-6
 #: Seconds to start a thread, and to pickle a byte where that was not measured.
 THREAD_START, PICKLE_BYTE = 1e-4, 5e-10
-#: Below this CPU share an item counts as waiting.
-WAITS = 0.3
 #: Held GIL over CPU share: below the first, computing lets it go; from the second on, all of it holds it.
 RELEASED, HOLDING = 0.4, 0.7
 #: First widths, which a controller may change: of an event loop, and the range for threads that wait.
@@ -42,7 +51,6 @@ LOOP_WIDTH, LEAST_WAITING, MOST_WAITING = 128, 16, 64
 #: Seconds of serial work that an input of unknown length is taken for.
 UNKNOWN_WORK = 2.0
 
-IS_ASYNC = "it is an async function: one event loop runs its items side by side"
 #: The models that are predicted, simplest first.
 ORDER = ("serial", "threads", "processes", "processes+threads", "async", "processes+async")
 
@@ -108,16 +116,21 @@ def choose(evidence: Evidence | None, situation: Situation) -> Choice:
     """
     reasons: list[str] = []
     possible = _possible(situation, reasons)
-    measured = [] if evidence is None else [_measured(evidence)]
+    measured = [] if evidence is None else [measured_words(evidence)]
     if len(possible) == 1 or evidence is None:
         model = possible[0] if len(possible) == 1 else _unmeasured(possible, situation)
         if model == "async":
             reasons.append(IS_ASYNC)
         return Choice(_placement(model, evidence, situation), (*measured, *reasons) or ("no item was measured",))
     seconds = {model: predict(model, evidence, situation) for model in possible}
-    model = _simplest_good(seconds, WAITING if _gil_share(evidence) < LITTLE else SIMPLER)
-    because = _because(model, seconds, evidence, situation)
+    model = _simplest_good(seconds, margin(evidence))
+    because = because_of(model, seconds, evidence, situation.cores, situation.start_seconds, _gil_share(evidence))
     return Choice(_placement(model, evidence, situation), (*measured, *reasons, *because))
+
+
+def margin(evidence: Evidence) -> float:
+    """What more machinery must promise over less, for these items."""
+    return WAITING if _gil_share(evidence) < LITTLE else SIMPLER
 
 
 def gil_seconds(evidence: Evidence) -> float:
@@ -264,50 +277,3 @@ def _threads(evidence: Evidence | None, cores: int) -> int:
     if share >= WAITS:
         return min(MOST_WAITING, math.ceil(1.5 * cores / share))
     return max(LEAST_WAITING, min(MOST_WAITING, math.ceil(cores / max(share, 0.01))))
-
-
-def _measured(evidence: Evidence) -> str:
-    held = "" if evidence.gil_held is None else f", GIL held {evidence.gil_held:.0%} of the time"
-    return f"{_time(evidence.seconds)} an item, CPU share {evidence.cpu_share:.2f}{held}".replace("%", " %")
-
-
-def _because(model: str, seconds: dict[str, float], evidence: Evidence, situation: Situation) -> list[str]:
-    """Why this model, of those that were possible."""
-    best = min(taken for other, taken in seconds.items() if other != "serial")
-    gain = seconds["serial"] / best if "serial" in seconds and best > 0 else 0.0
-    computes, gil = evidence.cpu_share >= WAITS, _gil_share(evidence)
-    reasons = [note for note in evidence.notes if model != "serial"]
-    if model == "serial":
-        if computes and situation.cores == 1:
-            reasons.append("there is one core to compute on")
-        elif gil > 0.5 and "processes" not in seconds:
-            reasons.append("threads would queue for the GIL")
-        elif seconds["serial"] <= situation.start_seconds:
-            reasons.append(f"what is left takes {_time(seconds['serial'])}: starting anything would not pay")
-        else:
-            reasons.append(f"handing items out would gain {gain:.1f}x at most: not worth it")
-        return reasons
-    if model == "threads":
-        released, waits = (
-            "it computes without the GIL: threads use all cores",
-            "it mostly waits: threads wait side by side",
-        )
-        reasons.append(released if computes else waits)
-    elif model == "processes":
-        reasons.append("threads would queue for the GIL" if gil > 0.5 else "worker processes take the least time")
-    elif model == "processes+threads":
-        reasons.append("it waits, and computes with the GIL: processes for the one, threads in them for the other")
-    elif model == "async":
-        reasons.append(IS_ASYNC)
-    else:
-        reasons.append("one event loop's thread would be saturated")
-    if gain:
-        reasons.append(f"{seconds['serial'] / max(seconds[model], 1e-9):.1f}x of serial is predicted")
-    return reasons
-
-
-def _time(seconds: float) -> str:
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} us" if seconds >= 1e-8 else "under 0.01 us"

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from plait.fit.choose import Situation, predictions, remaining_items
+from plait.fit.choose import Situation, margin, predictions, remaining_items
 from plait.fit.evidence import Evidence
 
 __all__ = ["Move", "Stretch", "available", "changed", "renewed", "review"]
@@ -88,6 +88,8 @@ def renewed(evidence: Evidence | None, now: Stretch) -> Evidence:
             seconds = min(seconds, cpu + evidence.seconds_mean * (1 - evidence.cpu_share))
     seconds = max(seconds, 1e-9)
     share, held = min(1.0, cpu / seconds), now.gil_held
+    if held is not None and now.model not in ALONE:  # of the process: what is each item's part in it?
+        held = min(1.0, held * now.seconds / items / seconds)
     if held is None and evidence is not None and evidence.gil_held is not None and evidence.cpu_share > 0.2:
         held = min(1.0, evidence.gil_held / evidence.cpu_share * share)
     if evidence is None:
@@ -159,7 +161,7 @@ def review(now: Stretch, evidence: Evidence | None, situation: Situation, known:
             gain, needed, how = known[model] * slowed / now.rate, BETTER_ALONE if alone else BETTER, "did"
         else:
             gain, needed, how = items / max(taken, 1e-12) * factor / now.rate, BETTER, "should do"
-        if gain >= needed and (best is None or gain > 1.2 * best[0]):
+        if gain >= needed and (best is None or gain > margin(fresh) * best[0]):
             best = gain, model, how
     if best is None or _not_worth(items, now.rate, best[0]):
         return None

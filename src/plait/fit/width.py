@@ -153,7 +153,7 @@ class Width:
             self._drain -= items
             return False
         self._ended += items
-        fresh = now - seconds / items >= self._changed
+        fresh = now - 0.999 * seconds / items >= self._changed  # a burst begins at the very instant of the change
         if fresh:
             self._quick.add(items, failed, seconds)
             self._recent.add(items, failed, seconds)
@@ -172,7 +172,7 @@ class Width:
         return self.width != before
 
     def limit(self, most: int, why: str, now: float) -> bool:
-        """Never more than `most` from now on (memory, descriptors, a saturated core); true when that changed `width`."""
+        """Never more than `most` from now on (memory, a saturated core); true when that changed `width`."""
         self.most = max(1, most)
         if self.width <= self.most:
             return False
@@ -217,7 +217,8 @@ class Width:
         spread = max(window.spread, 0.9 * self._spread)
         blur = math.sqrt(spread / window.items)
         level = Level(self.width, self.width / window.each * self._worth(window), blur)
-        if window.items < LONGEST * max(4 * LEAST, self.width) and not self._clear(level, window.each):
+        least = LEAST if growing else 4 * LEAST  # a trial is rare and may take long
+        if window.items < LONGEST * max(least, self.width) and not self._clear(level, window.each):
             return
         self._window, self._spread, self._each = Window(), spread, window.each
         self.alone = min(self.alone or math.inf, window.each * (1 + SURE * blur))
@@ -246,7 +247,7 @@ class Width:
         """Whether more completions would hardly change the answer."""
         before = self._before
         if self.mode == "holding" or before is None or not before.goodput or not level.goodput:
-            return level.blur <= BLURRED
+            return level.blur <= (BLURRED if self.mode == "holding" else 2 * BLURRED)
         distance = math.log(self._ratio(level) / self._must(level, each))
         return abs(distance) >= SURE * math.hypot(level.blur, before.blur)
 
@@ -261,7 +262,7 @@ class Width:
     def _unhindered(self, now: float) -> bool:
         """Whether items still take about as long as alone, and as many of them end as should."""
         quick, alone, took = self._quick, self.alone, now - self._changed
-        if not alone or quick.items < min(FEW_QUICK, 2 * self.width) or took < alone:
+        if not alone or quick.items < min(FEW_QUICK, 2 * self.width) or took < 0.999 * alone:
             return False
         return quick.each <= QUICK * alone and self._ended * alone >= 0.75 * self.width * took
 
@@ -344,6 +345,7 @@ class Width:
         self._rest(now, "nothing was gained")
 
     def _crowding(self, each: float) -> bool:
+        """Whether items take so long that far fewer would do, even if `alone` is wrong."""
         return bool(self.alone and each > CROWDED * self.alone)
 
     def _more(self, now: float, width: int, mode: str, why: str) -> None:
