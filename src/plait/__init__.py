@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from plait.places.processes.pool import Pool, default_pool
     from plait.policy.retry import Retry
     from plait.surface import read, write
+    from plait.surface.advise import Advice, advise
     from plait.surface.map import map, starmap
     from plait.surface.report import Report
     from plait.surface.run import Run
     from plait.surface.task import Task, task
 
 __all__ = [
+    "Advice",
     "CannotTravel",
     "Failure",
     "FunctionStopped",
@@ -57,6 +59,7 @@ __all__ = [
     "UnknownOption",
     "WorkerLost",
     "__version__",
+    "advise",
     "default_pool",
     "events",
     "map",
@@ -71,6 +74,7 @@ _HOMES = {
     "plait.placement": ("Placement",),
     "plait.policy.retry": ("Retry",),
     "plait.places.processes.pool": ("Pool", "default_pool"),
+    "plait.surface.advise": ("Advice", "advise"),
     "plait.surface.map": ("map", "starmap"),
     "plait.surface.report": ("Report",),
     "plait.surface.run": ("Run",),

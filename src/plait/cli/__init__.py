@@ -13,6 +13,7 @@ __all__ = ["main"]
 #: Command -> the module and attribute that hold it, and what the list of commands says of it.
 COMMANDS = {
     "map": ("plait.cli.map:command", "Run a function over every item of an input."),
+    "advise": ("plait.cli.advise:command", "Try each model on an input's first items, and say which to use."),
 }
 INTERRUPTED = 130
 

@@ -107,7 +107,9 @@ class Conductor:
         known = self.evidence
         alone = known.seconds_mean if known is not None else None
         usual = known.raised / known.items if known is not None and known.items else 0.0
-        return Width((placement.width or 1) * workers, most, alone, usual, time.perf_counter())
+        # Items that compute as well need at least what keeps the cores busy: that much is known.
+        least = workers * (placement.width or 1) if known is not None and known.cpu_share >= 0.3 else 1
+        return Width((placement.width or 1) * workers, most, alone, usual, time.perf_counter(), least)
 
     def heard(self, crew: object, items: int, failed: int, seconds: float, cpu: float, busy: bool) -> int | None:
         """Results came; returns the width that each seat should have from now on, if that has changed."""
@@ -164,15 +166,14 @@ class Conductor:
     def _stretch(self, now: float) -> Stretch:
         placement = self._placement
         assert placement is not None
-        busy = self._busy
-        if placement.model == "processes":  # one item at a time in each: what its thread waited for a CPU is no work
-            busy = max(self._cpu, busy - max(0.0, self._queues() - self._queued))
+        # What their threads waited for a CPU is neither work nor waiting.
+        busy = max(self._cpu, self._busy - max(0.0, self._queues() - self._queued))
         workers = (placement.workers or 1) * (placement.width or 1)
         return Stretch(placement.model, now - self._since, self._items, busy, self._cpu, None, workers)
 
     def _queues(self) -> float:
-        """Seconds that the workers' main threads have waited for a CPU so far."""
-        return sum(machine.queued_seconds(seat.pid) or 0.0 for seat in list(self.lane.posts) if seat.can_kill)
+        """Seconds that the threads which run items have waited for a CPU so far."""
+        return sum(seat.queued() for seat in list(self.lane.posts))
 
     def _veto(self, stretch: Stretch) -> None:
         """Bounds of the machine that goodput does not show until it is too late."""
@@ -191,7 +192,8 @@ class Conductor:
 
     def _reconsider(self, stretch: Stretch) -> None:
         try:
-            if stretch.model == "threads" and stretch.cpu > SATURATED * stretch.seconds:
+            computes = self.evidence is not None and self.evidence.cpu_share > 0.5
+            if stretch.model == "threads" and (computes or stretch.cpu > SATURATED * stretch.seconds):
                 stretch = replace(stretch, gil_held=_watch_gil())
             assert self.situation is not None
             situation = self.situation()

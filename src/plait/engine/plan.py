@@ -16,7 +16,7 @@ from plait.fit.choose import Choice, Situation, choose
 from plait.fit.evidence import Evidence
 from plait.fit.meaning import pin
 from plait.placement import Placement, placement_for
-from plait.places.processes.pool import current
+from plait.places.processes.pool import START, current
 from plait.places.processes.travel import why_not
 from plait.styles.threads import inside
 
@@ -24,6 +24,8 @@ __all__ = ["Chosen", "adapts", "asked_for", "choose_for", "with_defaults"]
 
 #: Width of an event loop and of threads where nothing was measured.
 LOOP_WIDTH = 128
+#: Seconds until a warm worker has the function.
+WARM = 0.005
 #: Threads in each worker for items that wait.
 WAITING = 32
 
@@ -65,7 +67,7 @@ def situation_of(
         inside_worker=inside,
         workers=rules.workers,
         width=rules.width,
-        start_seconds=0.005 if warm else 0.15,
+        start_seconds=WARM if warm else current.now.start_seconds if current.now is not None else START,
         allowed=rules.model if isinstance(rules.model, tuple) else None,
         travel=travel,
     )

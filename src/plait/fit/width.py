@@ -19,7 +19,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-__all__ = ["Level", "Width"]
+from plait.fit.level import Level, Window
+
+__all__ = ["Width"]
 
 #: What doubling the width must gain to pay; and where items take `SLOW` times as long as alone.
 PAYS, PAYS_SLOW, SLOW = 1.2, 1.5, 3.0
@@ -48,52 +50,6 @@ EASE, RELIEF, MOST_FAIL = 4, 3.0, 0.8
 SILENT = 0.03
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
-    """A width, the goodput (successes a second) that was measured there, and the blur of that."""
-
-    width: int
-    goodput: float
-    blur: float = 0.0
-
-
-@dataclass(slots=True)
-class Window:
-    """Completions, counted."""
-
-    items: int = 0
-    failed: int = 0
-    seconds: float = 0.0
-    batches: int = 0
-    squares: float = 0.0  # of the batches' mean seconds, weighted by their items
-
-    def add(self, items: int, failed: int, seconds: float) -> None:
-        """`items` more, which took `seconds` together; `failed` of them failed."""
-        self.items += items
-        self.failed += failed
-        self.seconds += seconds
-        self.batches += 1
-        self.squares += seconds * seconds / items
-
-    @property
-    def each(self) -> float:
-        """Mean seconds of an item."""
-        return max(self.seconds, 1e-12) / self.items
-
-    @property
-    def share(self) -> float:
-        """Share of items that failed."""
-        return self.failed / self.items
-
-    @property
-    def spread(self) -> float:
-        """Relative variance of an item's seconds."""
-        if self.batches < 2 or self.seconds <= 0:
-            return 0.0
-        between = max(0.0, self.squares - self.seconds * self.each) / (self.batches - 1)
-        return between / self.each**2
-
-
 @dataclass(slots=True)
 class Width:
     """Finds the width of a seat whose items wait.
@@ -103,6 +59,7 @@ class Width:
         alone: seconds of an item that ran alone; `None`: not known. It may be wrong: it is corrected.
         usual: share of items that fail whatever the width.
         now: the clock, in seconds.
+        least: a width below which nothing is to be gained: only failures lead there.
     """
 
     width: int
@@ -110,6 +67,7 @@ class Width:
     alone: float | None = None
     usual: float = 0.0
     now: float = 0.0
+    least: int = 1
     mode: str = field(default="growing", init=False)
     best: Level | None = field(default=None, init=False)
     why: str = field(default="", init=False)
@@ -269,7 +227,7 @@ class Width:
     def _crowded(self, now: float) -> bool:
         """Whether far fewer items end than would if each took as long as alone."""
         alone, took = self.alone, now - self._changed
-        if not alone or self.width == 1 or self._ended < FEW_QUICK or took < 2 * alone:
+        if not alone or self.width <= self.least or self._ended < FEW_QUICK or took < 2 * alone:
             return False
         return CROWDED * self._ended * alone < self.width * took
 
@@ -313,7 +271,7 @@ class Width:
         self._before = self.best
         self._wait_longer()
         less, self._less = self._less, not self._less
-        if less and self.width > 1:
+        if less and self.width > self.least:
             self._try_less(now, each * (1 - 2 * level.blur))
         else:
             self._more(now, math.ceil(self.width * MORE), "trying", "would more pay?")
@@ -329,7 +287,7 @@ class Width:
             elif ratio >= GAINS and not crowded:
                 self._before = level  # a long way down: the best may be between
                 self._more(now, 2 * self.width, "growing", "less was more")
-            elif self.width > 1:
+            elif self.width > self.least:
                 self._before = Level(level.width, max(level.goodput, before.goodput), max(level.blur, before.blur))
                 self._try_less(now, each * (1 - 2 * level.blur))
             else:
@@ -366,7 +324,7 @@ class Width:
         width = int(self.width * LESS)
         if self.alone and each > CROWDED * self.alone:
             width = max(self.width // 8, math.ceil(self.width * 1.5 * self.alone / each))
-        self._go(now, min(width, self.width - 1), "trying", "would less do?")
+        self._go(now, max(self.least, min(width, self.width - 1)), "trying", "would less do?")
 
     # --- failures ---------------------------------------------------------------------------------------------------
 

@@ -43,9 +43,13 @@ def cpu_seconds(pid: int, root: Root = "/") -> float | None:
         return None
 
 
-def queued_seconds(pid: int, root: Root = "/") -> float | None:
-    """Seconds for which a process's main thread was ready to run and had no CPU; `None` where that is not known."""
+def queued_seconds(pid: int, thread: int | None = None, root: Root = "/") -> float | None:
+    """Seconds for which a thread was ready to run and had no CPU; `None` where that is not known.
+
+    Parameters:
+        thread: its native id; `None`: the process's main thread.
+    """
     try:
-        return int(read(root, f"proc/{pid}/schedstat").split()[1]) * 1e-9
+        return int(read(root, f"proc/{pid}/task/{thread or pid}/schedstat").split()[1]) * 1e-9
     except (IndexError, ValueError):
         return None

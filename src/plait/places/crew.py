@@ -81,6 +81,10 @@ class Seat(Protocol):
         """What each slot has in hand: its sequence number + 1, or 0."""
         ...
 
+    def queued(self) -> float:
+        """Seconds for which the threads that run its items were ready and had no CPU, as far as that is known."""
+        ...
+
     def worn(self) -> str:
         """Why it should be replaced once it has nothing in hand; empty: it need not."""
         ...

@@ -11,6 +11,7 @@ from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import Any
 
+from plait import machine
 from plait.placement import Placement
 from plait.places.crew import Listener, Work
 from plait.styles.batch import Batch, raised
@@ -18,6 +19,9 @@ from plait.styles.loop import LoopRunner
 from plait.styles.threads import ThreadsRunner
 
 __all__ = ["HereCrew"]
+
+#: Threads whose waiting for a CPU is looked at: of more, it would cost too much and tell too little.
+FEW = 16
 
 
 class HereCrew:
@@ -74,6 +78,12 @@ class _Here:
     def words(self) -> list[int]:
         return list(self.slots)
 
+    def queued(self) -> float:
+        return sum(machine.queued_seconds(self.pid, thread) or 0.0 for thread in self.threads())
+
+    def threads(self) -> list[int]:
+        return []
+
     def worn(self) -> str:
         return ""
 
@@ -102,6 +112,9 @@ class _Threads(_Here):
         self.runner.put(first, items, grain, budget)
         return 0
 
+    def threads(self) -> list[int]:
+        return self.runner.native_ids() if self.width <= FEW else []
+
     def resize(self, width: int) -> None:
         self.width = width
         self.runner.resize(width)
@@ -125,7 +138,7 @@ class _Loop(_Here):
     def open(self) -> None:
         assert self.work.loop is not None
         self.loop: asyncio.AbstractEventLoop = self.work.loop
-        self.thread = 0
+        self.thread = self.native = 0
         self.loop.call_soon_threadsafe(self._open)
 
     def _open(self) -> None:
@@ -143,7 +156,7 @@ class _Loop(_Here):
                 work.timeout,
                 work.option,
             )
-            self.thread = threading.get_ident()
+            self.thread, self.native = threading.get_ident(), threading.get_native_id()
             self.listener.seated(self)
         except BaseException as error:  # a callback of the loop has nobody to raise to
             self.broken(error)
@@ -154,6 +167,9 @@ class _Loop(_Here):
         elif not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self.runner.put, first, items, budget)
         return 0
+
+    def threads(self) -> list[int]:
+        return [self.native] if self.native else []
 
     def resize(self, width: int) -> None:
         self.width = width

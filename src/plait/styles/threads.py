@@ -23,8 +23,6 @@ log = logging.getLogger("plait")
 inside: ContextVar[bool] = ContextVar("plait_inside", default=False)
 
 _Share = tuple[int, Sequence[Any], float]
-#: Tells one thread to end.
-_LEAVE: _Share = (-1, (), 0.0)
 
 
 class ThreadsRunner:
@@ -56,7 +54,6 @@ class ThreadsRunner:
         self._queue: SimpleQueue[_Share | None] = SimpleQueue()
         self._unfinished = 0  # shares that were put and are not done
         self._threads: dict[int, threading.Thread] = {}  # by slot
-        self._leaving = 0  # threads that were told to end, since the width has shrunk
         self._lock = threading.Lock()
         self._closing = False
         self._streaming = Streaming()
@@ -80,16 +77,15 @@ class ThreadsRunner:
             if isinstance(self._words, list):  # a worker's board has room for all
                 self._words.extend([0] * (width - len(self._words)))
             self._width = width
-            for _ in range(len(self._threads) - self._leaving - width):
-                self._leaving += 1
-                self._queue.put(_LEAVE)
             self._fill()
 
     def _fill(self) -> None:
-        missing = min(self._width, self._unfinished) - (len(self._threads) - self._leaving)
-        slot = -1
-        for _ in range(0 if self._closing else missing):
-            slot = next(free for free in itertools.count(slot + 1) if free not in self._threads)
+        """Start the threads that are missing; one beyond the width leaves when it next gets something to do."""
+        missing = min(self._width, self._unfinished) - len(self._threads)
+        if missing <= 0 or self._closing:
+            return
+        free = (slot for slot in range(self._width) if slot not in self._threads)
+        for slot in list(itertools.islice(free, missing)):
             thread = threading.Thread(target=self._serve, args=(slot,), name=f"{self._name}-{slot}", daemon=True)
             self._threads[slot] = thread
             thread.start()
@@ -114,14 +110,15 @@ class ThreadsRunner:
                 log.exception("A resource of %s could not be closed.", self._name)
             if left:
                 with self._lock:
-                    self._leaving -= 1
-                    del self._threads[slot]
+                    self._threads.pop(slot, None)
+                    self._fill()
 
     def _work(self, slot: int, call: Callable[[Any], Any]) -> bool:
         """Run shares until there are no more; true when fewer threads are wanted."""
         words, queue = self._words, self._queue
         while (share := queue.get()) is not None and not self._closing:
-            if share is _LEAVE:
+            if slot >= self._width:  # the width has shrunk: others see to it
+                queue.put(share)
                 return True
             first, items, budget = share
             run_items(call, items, first, words, slot, self._emit, budget, streaming=self._streaming)
@@ -130,6 +127,10 @@ class ThreadsRunner:
                 self._unfinished -= 1
             del share, items
         return False
+
+    def native_ids(self) -> list[int]:
+        """What the system calls its threads."""
+        return [thread.native_id for thread in list(self._threads.values()) if thread.native_id is not None]
 
     def close(self, wait: float) -> list[threading.Thread]:
         """Begin nothing more; wait up to `wait` seconds. Returns the threads that are stuck in an item."""

@@ -59,6 +59,9 @@ class FakeSeat:
     def words(self) -> list[int]:
         return list(self.slots)
 
+    def queued(self) -> float:
+        return 0.0
+
     def worn(self) -> str:
         return self.worn_for
 

@@ -101,7 +101,13 @@ class TestMeasured:
         bench = Bench(buffer=100)
         chosen = []
         choosing = partial(
-            choose_for, double, iter(range(100_000)), bench.rules, bench.lane, Earlier(double, bench.rules), is_async=False
+            choose_for,
+            double,
+            iter(range(100_000)),
+            bench.rules,
+            bench.lane,
+            Earlier(double, bench.rules),
+            is_async=False,
         )
         thread = Thread(target=lambda: chosen.append(choosing()))
         thread.start()

@@ -537,3 +537,64 @@ class TestClose:
             await asyncio.sleep(0.001)
 
         asyncio.run(test())
+
+
+class TestResize:
+    """Its width changes while it runs."""
+
+    def test_it_grows(self):
+        @on_a_loop
+        async def test():
+            together = asyncio.Barrier(6)
+
+            async def meet(item):
+                await together.wait()
+                return item
+
+            one = Bench(meet, 2)
+            one.runner.put(0, list(range(6)))
+            await asyncio.sleep(0)
+            one.runner.resize(6)
+            assert await one.until(6) == dict(enumerate(range(6)))
+            await one.runner.close(WAIT)
+
+        test()
+
+    def test_it_shrinks_once_items_are_done(self):
+        @on_a_loop
+        async def test():
+            active, most = [], []
+
+            async def counted(item):
+                active.append(item)
+                most.append(len(active))
+                await asyncio.sleep(0.001)
+                active.remove(item)
+                return item
+
+            one = Bench(counted, 8)
+            one.runner.put(0, list(range(16)))
+            await one.until(8)
+            one.runner.resize(2)
+            await one.until(16)
+            most.clear()
+            one.runner.put(16, list(range(16, 40)))
+            assert len(await one.until(40)) == 40
+            assert max(most) == 2
+            await one.runner.close(WAIT)
+
+        test()
+
+    def test_up_and_down_again_loses_nothing(self):
+        @on_a_loop
+        async def test():
+            one = Bench(double, 3)
+            for at, width in enumerate([1, 3, 1, 4, 2, 8, 1, 8] * 5):
+                one.runner.resize(width)
+                one.runner.put(20 * at, list(range(20)))
+                await asyncio.sleep(0)
+            assert len(await one.until(800)) == 800
+            assert not one.broken
+            await one.runner.close(WAIT)
+
+        test()

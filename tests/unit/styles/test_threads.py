@@ -196,3 +196,46 @@ def test_close_from_one_of_its_own_threads_does_not_wait_for_itself(bench):
     one.put(0, [0])
     assert stuck.get(timeout=WAIT) == []
     assert one.runner.close(WAIT) == []
+
+
+class TestResize:
+    """Its width changes while it runs."""
+
+    def test_it_grows(self, bench):
+        together = threading.Barrier(5)
+        one = bench(lambda item: together.wait(WAIT), 2)
+        one.put(0, list(range(5)))
+        one.runner.resize(5)
+        assert sorted(one.values(5)) == [0, 1, 2, 3, 4]
+        assert len(one.words) == 5
+
+    def test_it_shrinks_once_items_are_done(self, bench, until):
+        go, active, most = threading.Semaphore(0), [], []
+
+        def counted(item):
+            active.append(item)
+            most.append(len(active))
+            go.acquire(timeout=WAIT)
+            active.remove(item)
+            return item
+
+        one = bench(counted, 4)
+        one.put(0, list(range(20)))
+        until(lambda: len(active) == 4, what="four at once")
+        one.runner.resize(2)
+        go.release(4)
+        assert len(one.values(4)) == 4
+        until(lambda: len(active) == 2, what="two at once")
+        most.clear()
+        go.release(30)
+        assert sorted(one.values(16)) is not None
+        assert max(most, default=0) <= 2
+        until(lambda: len(one.threads) <= 2, what="the others to have left")
+
+    def test_up_and_down_again_leaves_every_slot_its_word(self, bench):
+        one = bench(lambda item: item, 3)
+        for at, width in enumerate([1, 3, 1, 4, 2, 8, 1, 8] * 5):
+            one.runner.resize(width)
+            one.put(100 * at, list(range(20)))
+        assert len(one.values(800)) == 800
+        assert one.broken.empty()

@@ -58,7 +58,9 @@ class ProcessCrew:
         while seats > 0:
             seat = ProcessSeat(self)
             try:
+                began = time.monotonic()
                 seat.remote = self.pool.lease(seat)
+                seat.cold_since = began if not seat.remote.pid else None
             except StartFailed as error:
                 self._cannot(error)
                 return
@@ -149,6 +151,7 @@ class ProcessSeat:
         self.opened = False
         self.cpu: float | None = None
         self.weighed = time.monotonic()
+        self.cold_since: float | None = None  # when a worker that had to be started was asked for
 
     @property
     def pid(self) -> int:
@@ -176,6 +179,10 @@ class ProcessSeat:
             return self.remote.board.in_hand(self.crew.widest)
         except ValueError:  # closed: it is gone
             return []
+
+    def queued(self) -> float:
+        """Of the worker's main thread, which runs the items of style `serial`."""
+        return machine.queued_seconds(self.pid) or 0.0
 
     def worn(self) -> str:
         """Too many items, or more memory than its share."""
@@ -207,6 +214,8 @@ class ProcessSeat:
             case Kind.OPENED:
                 with self.crew.lock:
                     late, self.opened, self.cpu = self.crew.closed, not self.crew.closed, frame.x
+                if self.cold_since is not None:
+                    self.crew.pool.start_seconds = time.monotonic() - self.cold_since
                 if not late:
                     listener.seated(self)
             case Kind.CLOSED:

@@ -1,0 +1,26 @@
+"""The INPUT of a command: read by the format given, or by its name's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from plait.surface import read
+
+__all__ = ["source_of"]
+
+
+def source_of(path: str, format: str | None, encoding: str) -> read.Source[Any]:
+    """The items of `path`.
+
+    Raises:
+        ReadError: it is not there.
+        OptionError: `encoding` is none.
+    """
+    format = format or read.format_of(path)
+    if format in ("parquet", "files"):
+        opener: Callable[..., read.Source[Any]] = read.parquet if format == "parquet" else read.files
+        return opener(path)
+    texts: dict[str, Callable[..., read.Source[Any]]]
+    texts = {"lines": read.lines, "jsonl": read.jsonl, "csv": read.csv}
+    return texts[format](path, encoding=encoding)

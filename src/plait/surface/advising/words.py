@@ -1,0 +1,168 @@
+"""An advice in words: the sentence that a manager understands, the line of code, and figures that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from plait.fit.evidence import Evidence
+from plait.placement import Placement
+from plait.surface.advising.verdict import NEAR, Row, holds_gil
+
+__all__ = ["bytes_in_words", "code", "duration", "evidence_in_words", "item_seconds", "pace", "sentence", "why"]
+
+#: Below this an item counts as tiny, above it waiting for workers pays. Seconds.
+TINY = 50e-6
+#: CPU share below which an item waits, and above which it computes.
+WAITS, COMPUTES = 0.3, 0.7
+
+
+def sentence(
+    row: Row, loop: float | None, total: int | None, evidence: Evidence | None, *, is_async: bool, reason: str = ""
+) -> str:
+    """What to use, what that gains and why, in one sentence.
+
+    Parameters:
+        row: the choice.
+        loop: items a second one at a time; `None`: not known.
+        total: items of the whole input, where known.
+        reason: what else speaks for it, said in place of the function's nature.
+    """
+    rate, at = row.measured or row.predicted or 0.0, row.placement
+    since = reason or why(evidence, is_async=is_async, cpu=row.cpu)
+    if at.place == "here" and at.style == "serial":
+        done = f"a plain loop does {pace(rate)}" if total is None else f"a plain loop {_finishes(1, total, rate)}"
+        if not reason:
+            since = f"nothing that was tried is more than {NEAR:.0%} faster".replace("%", " %")
+            if evidence is not None and evidence.seconds_mean < TINY:
+                since = f"an item takes only {item_seconds(evidence.seconds_mean)}: handing it out costs as much"
+        return f"Use serial: {done}, and {since}."
+    count, who = _who(at)
+    gained = loop is not None and rate > (1 + NEAR) * loop
+    if total is None:
+        verb = "does" if count == 1 else "do"
+        done = f"{who} {verb} {pace(rate)}" + (f" instead of {_count(loop)}" if gained and loop else "")
+    else:
+        done = f"{who} {_finishes(count, total, rate)}"
+        if gained and loop:
+            done += _instead(total / rate, total / loop)
+    return f"Use {row.model}: {done}" + (f", since {since}." if since else ".")
+
+
+def _finishes(count: int, total: int, rate: float) -> str:
+    verb = "finishes" if count == 1 else "finish"
+    return f"{verb} {_plural(total, 'item')} in {duration(total / rate) if rate else 'an unknown time'}"
+
+
+def _instead(taken: float, loop: float) -> str:
+    """`" instead of 6"`, with its unit where that is another."""
+    now, before = duration(taken), duration(loop)
+    if now == before:
+        return ""
+    number, _, unit = before.removeprefix("about ").partition(" ")
+    return f" instead of {number if unit and now.endswith(' ' + unit) else before.removeprefix('about ')}"
+
+
+def _who(at: Placement) -> tuple[int, str]:
+    """Who does the work, and how many of them."""
+    width, workers = at.width or 1, at.workers or 1
+    inner = {"threads": "thread", "loop": "coroutine"}.get(at.style, "")
+    if at.place == "here":
+        return width, _plural(width, inner) + (" on one event loop" if at.style == "loop" else "")
+    return workers, _plural(workers, "worker") + (f" with {_plural(width, inner)} each" if inner else "")
+
+
+def why(evidence: Evidence | None, *, is_async: bool = False, cpu: float | None = None) -> str:
+    """What kind of work the function is."""
+    if is_async:
+        waits = "" if cpu is None or cpu > 0.5 else " and mostly waits"
+        return f"the function is async{waits}"
+    if evidence is None:
+        return ""
+    if evidence.cpu_share < WAITS:
+        return "the function mostly waits"
+    if evidence.cpu_share < COMPUTES:
+        return "the function waits and computes in turn"
+    if holds_gil(evidence):
+        return "the function computes in Python"
+    return "the function computes in compiled code, which lets other threads run"
+
+
+def evidence_in_words(evidence: Evidence | None, *, is_async: bool) -> str:
+    """What was measured of the function before anything was tried."""
+    if evidence is None:
+        kind = "an async function" if is_async else "not run in this process"
+        return f"{kind}, so nothing is predicted."
+    share = f"{evidence.cpu_share:.0%} of it computing".replace("%", " %")
+    held = "" if evidence.gil_held is None else f", the GIL held {evidence.gil_held:.0%} of the time".replace("%", " %")
+    return f"{item_seconds(evidence.seconds)} an item (of {evidence.items:,} measured), {share}{held}."
+
+
+def code(name: str, at: Placement, cores: int, options: Mapping[str, Any]) -> str:
+    """The line to write.
+
+    Parameters:
+        name: the function's.
+        cores: as many workers are the default, and are not spelled out.
+        options: those that the user gave, to be kept. Of a value that is no literal the option's name stands for it.
+    """
+    parts = [f'model="{at.model}"']
+    if at.place != "here" and at.workers not in (None, cores):
+        parts.append(f"workers={at.workers}")
+    if at.style != "serial" and at.width:
+        parts.append(f"width={at.width}")
+    for option, value in options.items():
+        if option not in ("model", "workers", "width") and value is not None:
+            plain = f"{value:g}" if isinstance(value, float) else repr(value)
+            parts.append(f"{option}={plain if isinstance(value, str | int | float) else option}")
+    return f"plait.map({name if name.isidentifier() else 'fn'}, items, {', '.join(parts)})"
+
+
+def duration(seconds: float) -> str:
+    """As a person says it: `"about 3 min"`."""
+    if seconds < 1:
+        return "under a second"
+    for unit, size, until in (("s", 1, 100), ("min", 60, 100), ("h", 3600, 48), ("days", 86400, 1e9)):
+        if round(seconds / size) < until:
+            count = seconds / size
+            shown = f"{count:.1f}".removesuffix(".0") if count < 3 else f"{count:,.0f}"
+            return f"about {shown} {unit}"
+    return "centuries"
+
+
+def pace(rate: float) -> str:
+    """`"1,550 items a second"`; slow ones by the minute or hour."""
+    if rate >= 0.95:
+        return f"{_count(rate)} items a second"
+    if rate * 60 >= 0.95:
+        return f"{_count(rate * 60)} items a minute"
+    return f"{_count(rate * 3600)} items an hour"
+
+
+def _count(rate: float) -> str:
+    """With three figures that mean something."""
+    if rate < 10:
+        return f"{rate:.1f}"
+    if rate < 1000:
+        return f"{rate:.0f}"
+    magnitude = 10 ** (len(str(int(rate))) - 3)
+    return f"{round(rate / magnitude) * magnitude:,}"
+
+
+def item_seconds(seconds: float) -> str:
+    """`"1.2 ms"`."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} us"
+
+
+def bytes_in_words(count: int) -> str:
+    """`"61 MiB"`."""
+    if count < 1 << 20:
+        return f"{count >> 10} KiB" if count >= 1 << 10 else "0"
+    return f"{count / (1 << 20):.0f} MiB" if count < 1 << 30 else f"{count / (1 << 30):.1f} GiB"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count:,} {word}" + ("" if count == 1 else "s")
