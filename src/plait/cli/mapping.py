@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import plait
 from plait.cli.delivery import Delivery, FirstFailure, claim_stdout, counted
+from plait.cli.inputs import source_of
 from plait.cli.interrupts import Interrupts
 from plait.cli.target import load
 from plait.errors import PlaitError, TooManyFailures
@@ -70,13 +71,7 @@ class Mapping:
 
     def source(self) -> read.Source[Any]:
         """The input, read by the format given or by its name's."""
-        format = self.input_format or read.format_of(self.input)
-        if format in ("parquet", "files"):
-            opener: Callable[..., read.Source[Any]] = read.parquet if format == "parquet" else read.files
-            return opener(self.input)
-        texts: dict[str, Callable[..., read.Source[Any]]]
-        texts = {"lines": read.lines, "jsonl": read.jsonl, "csv": read.csv}
-        return texts[format](self.input, encoding=self.encoding)
+        return source_of(self.input, self.input_format, self.encoding)
 
     def writer(self, stdout: Callable[[], IO[bytes]]) -> write.Writer:
         """What writes the output; `stdout` is only asked for the stream if that is where results go."""
