@@ -73,7 +73,8 @@ def main(words: list[str]) -> int:
     options = arguments(words)
     console, plan, results = Console(), plan_of(options), Results(options.results)
     names = [name for name in NAMES if not options.only or name in options.only]
-    results.session(shlex.join(["python", "-m", "benchmarks.fit", *words]))
+    shown = (Path(word).name if "/" in word else word for word in words)  # the page names no folder of this machine
+    results.session(shlex.join(["python", "-m", "benchmarks.fit", *shown]))
     adopt_orphans()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of what ends the cell
     troubled = False

@@ -14,6 +14,7 @@ LONGEST = 300
 LONG_FOR_A_REASON: dict[str, str] = {
     "plait/engine/drive.py": "one run from start to end: cutting it would hide the order of its steps",
     "plait/engine/lane.py": "one lock guards it all, and who reads it has to see everything that is done under it",
+    "plait/fit/width.py": "one search with all its states: who follows one step has to see the others",
     "plait/places/processes/pool.py": "starting, listening and ending share one thread's state",
 }
 

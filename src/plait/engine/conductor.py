@@ -8,7 +8,6 @@ It only carries out what `fit.width` and `fit.review` decide, and keeps the time
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -18,9 +17,9 @@ from dataclasses import replace
 from plait import machine
 from plait.engine.crews import Crews
 from plait.engine.rules import Rules
-from plait.fit.canary import Canary
+from plait.engine.vetoes import by_descriptors, watch_gil
 from plait.fit.choose import Situation, placed
-from plait.fit.evidence import Evidence, gil_held
+from plait.fit.evidence import Evidence
 from plait.fit.review import Move, Stretch, changed, renewed, review
 from plait.fit.width import Width
 from plait.placement import Placement
@@ -36,12 +35,12 @@ MOST_THREADS, MOST_SLOTS = 512, 8000
 SATURATED = 0.75
 #: CPU share from which on items only compute.
 COMPUTES = 0.9
-#: Seconds to watch the GIL for.
-WATCH = 0.05
-#: Seconds of lag of an event loop above which it gets no more to do at once.
-LAG = 0.1
-#: Share of the descriptors that a process may have open.
-DESCRIPTORS = 0.8
+#: Seconds of work that is left, below which nothing grows any more.
+SOON = 0.16
+#: Looks over which items ended so many times more slowly than before: then it is time for a review.
+SLUMP, SLOWER = 3, 2.5
+#: Looks that the ticker may be late before those who bring results look themselves.
+LATE = 3
 
 
 class Conductor:
@@ -63,10 +62,12 @@ class Conductor:
         self.seen = evidence  # as it was found to be in the end
         self.width: Width | None = None
         self.known: dict[str, float] = {}  # items a second of the models that were tried
-        if evidence is not None and evidence.seconds_mean > 0:
+        if evidence is not None and evidence.seconds_mean > 0 and not evidence.unfinished:
             self.known["serial"] = 1 / (evidence.seconds_mean + evidence.source)
         self._placement: Placement | None = None
-        self._moving = False
+        self._moving = self._moved = False
+        self._looking = threading.Lock()
+        self._looked = time.perf_counter()
         self._wait = FIRST
         self._reference: Stretch | None = None
         self._off: Callable[[], None] | None = None
@@ -76,6 +77,7 @@ class Conductor:
 
     def _begin_stretch(self) -> None:
         self._since = time.perf_counter()
+        self._marks = [(self._since, 0, 0.0, 0.0)]  # the sums at the last looks
         self._items = self._full = self._looks = 0
         self._busy = self._cpu = 0.0
         self._warm = 0
@@ -85,11 +87,11 @@ class Conductor:
         """The lane runs under `placement`."""
         self._placement = placement
         self._begin_stretch()
-        # The first results of every slot are not the rule: modules are loaded, and slots are still being filled.
-        self._warm = (placement.workers or 1) * (placement.width or 1)
+        # The first results after a move are not the rule: modules are loaded, and slots are still being filled.
+        self._warm = (placement.workers or 1) * (placement.width or 1) if self._moved else 0
         self.width = self._a_width(placement)
         if self._off is None:
-            self._off = ticker().every(LOOK, self._look)
+            self._off = ticker().every(LOOK, self.look)
             self.crews.ending.offs.append(self._off)
 
     def _a_width(self, placement: Placement) -> Width | None:
@@ -105,11 +107,28 @@ class Conductor:
         if self.rules.buffer is not None:
             most = min(most, self.rules.buffer)
         known = self.evidence
-        alone = known.seconds_mean if known is not None else None
+        alone = known.seconds_mean if known is not None and not known.unfinished else None
         usual = known.raised / known.items if known is not None and known.items else 0.0
         # Items that compute as well need at least what keeps the cores busy: that much is known.
         least = workers * (placement.width or 1) if known is not None and known.cpu_share >= 0.3 else 1
         return Width((placement.width or 1) * workers, most, alone, usual, time.perf_counter(), least)
+
+    def took(self, seconds: float) -> None:
+        """The item that the run went on without, since it waited, has ended: so long does one take alone."""
+        with self.lane.lock:
+            if self.evidence is None or not self.evidence.unfinished or seconds <= 0:
+                return
+            self.evidence = replace(
+                self.evidence,
+                seconds=seconds,
+                seconds_max=seconds,
+                seconds_mean=seconds,
+                cpu_share=min(1.0, self.evidence.cpu_share * self.evidence.seconds / seconds),
+                unfinished=False,
+            )
+            self.known["serial"] = 1 / seconds
+            if self.width is not None:
+                self.width.alone = seconds
 
     def heard(self, crew: object, items: int, failed: int, seconds: float, cpu: float, busy: bool) -> int | None:
         """Results came; returns the width that each seat should have from now on, if that has changed."""
@@ -123,9 +142,22 @@ class Conductor:
         self._busy += seconds
         self._cpu += cpu
         width = self.width
-        if width is None or not width.finished(time.perf_counter(), items, failed, seconds, busy=busy):
+        if width is None:
             return None
-        return self._each(width)
+        before, now = width.width, time.perf_counter()
+        if not width.finished(now, items, failed, seconds, busy=busy):
+            return None
+        if width.width > before and self._nearly_over(width):
+            width.limit(before, "what is left is soon over", now)
+        return self._each(width) if width.width != before else None
+
+    def _nearly_over(self, width: Width) -> bool:
+        """Whether more in progress would save next to nothing, and only take away what might still be moved."""
+        figures, best = self.figures, width.best
+        if figures.total is None or best is None:
+            return False
+        left = figures.total - figures.finished - figures.failures
+        return left < SOON * best.goodput
 
     def _each(self, width: Width) -> int:
         """The width of one seat, of all of them together."""
@@ -139,29 +171,64 @@ class Conductor:
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
+    def look(self, *, late: bool = False) -> None:
+        """See how it goes, and start a review when it is time for one.
+
+        Parameters:
+            late: only if the ticker has not for long: where many threads fight for the GIL, it does not get its turn.
+        """
+        if late and time.perf_counter() - self._looked < LATE * LOOK:
+            return
+        if self._looking.acquire(blocking=False):
+            try:
+                self._look(time.perf_counter())
+            finally:
+                self._looking.release()
+
+    def _look(self, now: float) -> None:
         if self.lane.over or self._placement is None or self._moving:
+            self._looked = now
             return
         self._looks += 1
         self._full += bool(self.lane.line)
-        now = time.perf_counter()
-        if now - self._since < self._wait or self._items < 3 or self._warm > 0:
+        stuck = self._is_stuck(now)
+        if not stuck and (now - self._since < self._wait or self._items < 3 or self._warm > 0):
+            return
+        if self._items < 3:
             return
         stretch, full = self._stretch(now), self._full >= 0.7 * self._looks
-        self._veto(stretch)
+        self._veto()
         if not full:  # what a starved or blocked lane does says nothing about its placement
             self._begin_stretch()
             return
-        if self._reference is not None and self._reference.model == stretch.model and changed(self._reference, stretch):
+        reference = self._reference
+        if reference is not None and reference.model == stretch.model and changed(reference, stretch):
             self.known.clear()
-            self._wait, self._reference = FIRST, stretch
-        self._reference = self._reference if self._reference and self._reference.model == stretch.model else stretch
-        growing = self.width is not None and not self.width.settled and stretch.cpu < SATURATED * stretch.seconds
-        if self.situation is not None and not growing:
+            self._wait, reference = FIRST, None
+        if reference is None or reference.model != stretch.model:
+            self._reference = stretch
+        growing = self.width is not None and not self.width.settled and stretch.cores < SATURATED
+        if self.situation is not None and (stuck or not growing):
             self._moving = True
-            threading.Thread(target=self._reconsider, args=(stretch,), name="plait-review", daemon=True).start()
+            args = (stretch, stuck)
+            threading.Thread(target=self._reconsider, args=args, name="plait-review", daemon=True).start()
         else:
             self._begin_stretch()
+
+    def _is_stuck(self, now: float) -> bool:
+        """Whether items have just begun to end far more slowly here: then it is time for a review, and in a hurry."""
+        self._looked = now
+        assert self._placement is not None
+        mark, self._marks = self._marks[0], [*self._marks[-SLUMP + 1 :], (now, self._items, self._busy, self._cpu)]
+        if len(self._marks) < SLUMP or self._placement.place != "here" or not self.lane.line or self._items < mark[1]:
+            return False
+        seconds, before = now - mark[0], mark[0] - self._since
+        rate, was = (self._items - mark[1]) / seconds, mark[1] / before if before > LOOK else 0.0
+        if was < SLOWER * rate or mark[1] < 10:
+            return False
+        self._since, items, busy, cpu = mark  # only what came since counts
+        self._items, self._busy, self._cpu = self._items - items, self._busy - busy, self._cpu - cpu
+        return self._items >= 3
 
     def _stretch(self, now: float) -> Stretch:
         placement = self._placement
@@ -175,68 +242,57 @@ class Conductor:
         """Seconds that the threads which run items have waited for a CPU so far."""
         return sum(seat.queued() for seat in list(self.lane.posts))
 
-    def _veto(self, stretch: Stretch) -> None:
+    def _veto(self) -> None:
         """Bounds of the machine that goodput does not show until it is too late."""
-        width = self.width
-        if width is None:
-            return
-        most, why = _by_descriptors(width.width)
-        if self.rules.memory is not None and self._placement is not None and self._placement.place == "here":
-            taken = machine.resident_bytes(os.getpid()) or 0
-            if taken > 0.9 * self.rules.memory:
-                most, why = min(most, int(width.width * 0.8)), "memory= is nearly used up"
-        if most < width.width and width.limit(most, why, time.perf_counter()):
-            self.crews.resize(self._each(width))
+        with self.lane.lock:
+            width, placement = self.width, self._placement
+            if width is None or placement is None:
+                return
+            most, why = by_descriptors(width.width)
+            if self.rules.memory is not None and placement.place == "here":
+                taken = machine.resident_bytes(os.getpid()) or 0
+                if taken > 0.9 * self.rules.memory:
+                    most, why = min(most, int(width.width * 0.8)), "memory= is nearly used up"
+            if most >= width.width or not width.limit(most, why, time.perf_counter()):
+                return
+            each = self._each(width)
+        self.crews.resize(each)
 
     # --- moving -----------------------------------------------------------------------------------------------------
 
-    def _reconsider(self, stretch: Stretch) -> None:
+    def _reconsider(self, stretch: Stretch, stuck: bool) -> None:
+        crew = self.crews.ending.crew
+        if stuck and crew is not None:  # what is in progress keeps this process busy, and nobody else gets its turn
+            self.lane.hold(crew, held=True)
         try:
             computes = self.evidence is not None and self.evidence.cpu_share > 0.5
             if stretch.model == "threads" and (computes or stretch.cpu > SATURATED * stretch.seconds):
-                stretch = replace(stretch, gil_held=_watch_gil())
+                stretch = replace(stretch, gil_held=watch_gil())
             assert self.situation is not None
             situation = self.situation()
+            if not (stretch.gil_held or 0.0) > 0.5:  # what many threads reached only because they could not compute
+                situation = replace(situation, reached=stretch.workers)
             self.seen = renewed(self.evidence, stretch)
             move = review(stretch, self.evidence, situation, self.known)
             if self.lane.over:
                 return
             self.known[stretch.model] = stretch.rate
             if move is None:
-                self._wait = min(2 * self._wait, RARELY)
+                self._wait = min(2 * max(self._wait, FIRST), RARELY)
                 return
             self._move(move, situation)
         finally:
+            if stuck and crew is not None:
+                self.lane.hold(crew, held=False)
             self._begin_stretch()
             self._moving = False
 
     def _move(self, move: Move, situation: Situation) -> None:
         self.evidence = move.evidence
         placement = placed(move.model, move.evidence, situation)
-        self._placement = None
+        with self.lane.lock:
+            self._placement = self.width = None
         self.crews.on_seated = lambda: self.began(placement)
-        self._wait, self._reference = min(2 * self._wait, RARELY), None
+        self._moved = True
+        self._wait, self._reference = min(2 * max(self._wait, FIRST), RARELY), None
         self.crews.move(placement, move.reasons)
-
-
-def _watch_gil() -> float | None:
-    """The share of the time for which the GIL is held, by whomever."""
-    with Canary() as canary:
-        time.sleep(WATCH)
-    return gil_held(canary.ticks)
-
-
-def _by_descriptors(width: int) -> tuple[int, str]:
-    """How many items may be in progress before the process runs out of file descriptors."""
-    try:
-        import resource
-
-        allowed = DESCRIPTORS * resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        taken = 0
-        with contextlib.suppress(OSError):
-            taken = len(os.listdir("/proc/self/fd"))
-    except ImportError:
-        return width, ""
-    if taken <= allowed:
-        return width, ""
-    return max(1, int(width * allowed / taken * 0.9)), "the process would run out of file descriptors"

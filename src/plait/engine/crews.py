@@ -20,6 +20,7 @@ from plait.events import Hub, PlacementChosen
 from plait.placement import Placement
 from plait.places.crew import Crew, Seat, Work, places
 from plait.places.processes.pool import default_pool
+from plait.policy.chunks import TARGET
 from plait.policy.overdue import tick_for
 from plait.sync.ticker import ticker
 
@@ -112,6 +113,8 @@ class Crews:
             wanted = 2 * (placement.workers or 1) * (placement.width or 1) + 8
             self.outlet.buffer = max(self.outlet.buffer, wanted) if self._ticking else wanted
         self.lane.sizer.most = max(1, self.outlet.buffer // 8)
+        # Handing over to a thread costs little: few items together, since those in hand cannot be moved elsewhere.
+        self.lane.sizer.target = TARGET if placement.place != "here" else TARGET / 8
 
     def _crew(self, placement: Placement) -> Crew:
         here = placement.place == "here"

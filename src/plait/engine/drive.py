@@ -138,28 +138,51 @@ class Drive:
                 self._open(self.asked)
             elif self._choose(source):
                 return
-            if isinstance(source, Bridge):
-                feeding = feed_async(source.source, self.lane, self.outlet)
-                self.ending.feeding = asyncio.run_coroutine_threadsafe(feeding, source.loop)
-            else:
-                feed(source, self.lane, self.outlet)
+            self._feed(source)
         except BaseException as error:
             self.lane.broken(error, "")
         if self.closed:  # left while all this was being set up
             self.ending.too_late()
 
+    def _feed(self, source: Any) -> None:
+        if isinstance(source, Bridge):
+            feeding = feed_async(source.source, self.lane, self.outlet)
+            self.ending.feeding = asyncio.run_coroutine_threadsafe(feeding, source.loop)
+        else:
+            feed(source, self.lane, self.outlet)
+
     def _choose(self, source: Any) -> bool:
-        """Measure, choose and open; true when nothing is left to feed: the source ended, or the run goes on inline."""
+        """Measure, choose and open; true when nothing is left to feed here."""
         self.earlier = self.earlier or Earlier(self.function, self.rules)
-        chosen = plan.choose_for(
-            self.function,
-            source,
-            self.rules,
-            self.lane,
-            self.earlier,
-            is_async=self.is_async,
-            at_home=self._at_home,
+        planning = plan.Planning(
+            self.function, self.rules, self.lane, self.earlier, is_async=self.is_async, at_home=self._at_home
         )
+        chosen = planning.choose(source, lambda: self._leave(planning, source))
+        if chosen is not None:
+            return self._act(chosen, source)
+        assert planning.measuring is not None
+        if self.conductor is not None:
+            self.conductor.took(planning.measuring.late)
+        return True
+
+    def _leave(self, planning: plan.Planning, source: Any) -> None:
+        """An item waits: go on without the thread that runs it."""
+
+        def go_on() -> None:
+            try:
+                if not self._act(planning.go_on(), source):
+                    self._feed(source)
+            except BaseException as error:
+                self.lane.broken(error, "")
+            if self.closed:
+                self.ending.too_late()
+
+        thread = threading.Thread(target=self._context.copy().run, args=(go_on,), name="plait-drive", daemon=True)
+        self.ending.probing, self.ending.thread = self.ending.thread, thread
+        thread.start()
+
+    def _act(self, chosen: plan.Chosen, source: Any) -> bool:
+        """Open what was chosen; true when nothing is left to feed."""
         self.crews.chose(chosen.placement, chosen.reasons)
         self.figures.evidence = chosen.evidence
         if chosen.inline and not chosen.ended and self._consumed_inline:

@@ -34,6 +34,7 @@ class Ending:
         self.left: list[Crew] = []  # those of placements that the lane has moved away from
         self.loop: LoopThread | None = None
         self.thread: threading.Thread | None = None
+        self.probing: threading.Thread | None = None  # one that is still in an item
         self.feeding: Any = None
         self.offs: list[Callable[[], None]] = []  # what calls timers off
         self.cancelled = False
@@ -99,6 +100,11 @@ class Ending:
             thread.join(0.2)
             if thread.is_alive():
                 stuck.append("thread plait-drive, which waits for the source's next item")
+        probing = self.probing
+        if probing is not None and probing is not threading.current_thread():
+            probing.join(0.1 if stuck else THREADS)
+            if probing.is_alive():
+                stuck.append("thread plait-drive, in an item")
         if stuck:
             log.warning("The run is over, but still running (nothing can stop it): %s.", "; ".join(stuck))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from plait.engine.figures import Figures
@@ -44,6 +44,9 @@ class Conducting(Protocol):
 
     def heard(self, crew: Any, items: int, failed: int, seconds: float, cpu: float, busy: bool) -> int | None:
         """Results came; returns the width that every seat of `crew` should have from now on, if that has changed."""
+
+    def look(self, *, late: bool = False) -> None:
+        """See how it goes; `late`: only if nobody has for long."""
 
 
 class Lane:
@@ -105,21 +108,45 @@ class Lane:
             self._source_error = error
         self._settled([])
 
-    def probed(self, item: Any, value: Any, failed: Raised | None) -> None:
-        """The next item was run by the probe already: take its outcome. Before any `offer`."""
+    def probed(self, outcomes: Sequence[tuple[Any, Any, Raised | None]]) -> None:
+        """The next items were run by the probe already: take their results, or how they failed. Before any `offer`."""
         segments: list[Segment] = []
         with self.lock:
-            piece = Piece(self.figures.read, [item])
+            for item, value, failed in outcomes:
+                piece = Piece(self.figures.read, [item])
+                self.figures.read += 1
+                self.line.first = self.figures.read
+                if failed is None:
+                    self.figures.finished += 1
+                    segments.append((piece.start, 1, [value]))
+                    self.intake.tell(piece, 0, 1)
+                else:
+                    self.intake.fail(Chunk.of(0, piece), 0, failed, segments)
+        if self.hub.wanted:
+            count, lost = len(outcomes), sum(failed is not None for _, _, failed in outcomes)
+            self.hub.emit(ChunkFinished(stage=self.rules.name, items=count, failed=lost, seconds=0.0))
+        self._settled(segments)
+
+    def reserve(self) -> int:
+        """The next item is still run by the probe: its index. Before any `offer`."""
+        with self.lock:
             self.figures.read += 1
             self.line.first = self.figures.read
+            return self.figures.read - 1
+
+    def probed_late(self, index: int, item: Any, value: Any, failed: Raised | None) -> None:
+        """A reserved item has its outcome."""
+        segments: list[Segment] = []
+        with self.lock:
+            if self.over:
+                return
+            piece = Piece(index, [item])
             if failed is None:
                 self.figures.finished += 1
-                segments.append((piece.start, 1, [value]))
+                segments.append((index, 1, [value]))
                 self.intake.tell(piece, 0, 1)
             else:
                 self.intake.fail(Chunk.of(0, piece), 0, failed, segments)
-        if self.hub.wanted:
-            self.hub.emit(ChunkFinished(stage=self.rules.name, items=1, failed=int(failed is not None), seconds=0.0))
         self._settled(segments)
 
     def resume(self) -> None:
@@ -232,6 +259,14 @@ class Lane:
             self.on_seated(seat)
             self.dispatch()
 
+    def hold(self, crew: Crew, *, held: bool) -> None:
+        """Give nothing more to the seats of `crew` for the time being, or go on."""
+        with self.lock:
+            for post in self.posts.values():
+                post.held = held and post.seat.crew is crew
+        if not held:
+            self.dispatch()
+
     def leave(self, crew: Crew) -> None:
         """Give nothing more to the seats of `crew`; each is retired once it has nothing in hand."""
         with self.lock:
@@ -277,6 +312,8 @@ class Lane:
             self.on_verdict(verdict)
         if width is not None:
             seat.crew.resize(width)
+        if self.conductor is not None:
+            self.conductor.look(late=True)
         if self.hub.wanted:
             failed, stage = len(batch.errors), self.rules.name
             self.hub.emit(ChunkFinished(stage=stage, items=count, failed=failed, seconds=batch.seconds))

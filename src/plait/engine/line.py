@@ -59,7 +59,7 @@ class Line:
 
     def room(self, post: Post, posts: Collection[Post]) -> int:
         """How many items a seat should get now."""
-        if post.condemned or post.exclusive:
+        if post.condemned or post.held or post.exclusive:
             return 0
         if post.in_hand and self.alone and self._reserved(post, posts):
             return 0

@@ -1,16 +1,24 @@
 """`Measuring`: runs the first items of a source in this process, each once, and measures them on the way.
 
-As soon as they look like work for other processes, workers are started in the background: nothing waits for them.
+As soon as they look like work for other processes, workers are started in the background: nothing waits for them. And
+where an item waits for long, nothing waits for it: the run goes on in another thread, which begins others beside it.
+
+    this thread    |-- item 0: waits ..............................|-- hands its outcome to the lane, ends
+    the ticker           |-- it does not compute: go on without it
+    another thread       |-- chooses threads, begins items 1, 2, 3 ...
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from dataclasses import replace
 from types import CoroutineType
-from typing import Any
+from typing import Any, NamedTuple
 
 from plait import machine
 from plait.engine.earlier import Earlier
@@ -23,9 +31,10 @@ from plait.fit.probe import Probe
 from plait.fit.sizes import size_of
 from plait.places.processes.pool import default_pool
 from plait.places.processes.travel import cost, why_not
-from plait.styles.batch import raised
+from plait.styles.batch import Raised, raised
 from plait.styles.resources import open_sync
 from plait.styles.threads import inside
+from plait.sync.ticker import ticker
 
 __all__ = ["Measuring", "ReturnedCoroutine"]
 
@@ -33,6 +42,15 @@ __all__ = ["Measuring", "ReturnedCoroutine"]
 LOOKED_AT, HEAVY = 8, 256 << 10
 #: Seconds of work for which workers are started before it is known whether they are needed.
 MUCH = 0.25
+#: Seconds after which results are handed on. At each item, the locks of that would let go of the GIL, and the canary
+#: in: short items in Python would pass for items that release it.
+TELL = 0.010
+#: Seconds after which an item that only waits is not waited for.
+PATIENT = 0.02
+#: Mean seconds of the items before, from which on it is worth a look at the clocks.
+LONG = 0.005
+
+_NOTHING = object()
 
 
 class ReturnedCoroutine(Exception):
@@ -42,59 +60,165 @@ class ReturnedCoroutine(Exception):
         self.item = item
 
 
+class _Hand(NamedTuple):
+    """An item in hand that the run may go on without: when it began, and the thread's clocks then."""
+
+    began: float
+    cpu: float
+    queued: float
+
+
 class Measuring:
     """Runs the first items here, each once, and measures them."""
 
     def __init__(
-        self, function: Callable[[Any], Any], source: Iterator[Any], rules: Rules, lane: Lane, earlier: Earlier
+        self,
+        function: Callable[[Any], Any],
+        source: Iterator[Any],
+        rules: Rules,
+        lane: Lane,
+        earlier: Earlier,
+        leave: Callable[[], None],
     ) -> None:
         self.function, self.source, self.rules, self.lane, self.earlier = function, source, rules, lane, earlier
+        self._leave = leave
+        self.left: int | None = None  # index of the item that the run has gone on without
+        self.late = 0.0  # seconds that it took
+        self._hand: _Hand | None = None
         self.evidence: Evidence | None = None
         self.ended = False  # the source has
         self.travel: str | None = None  # why items cannot travel
         self._ran = 0
         self._seen: list[tuple[Any, Any]] = []
+        self._untold: list[tuple[Any, Any, Raised | None]] = []
+        self._allowed, self._told = 0, 0.0
+        self._in_source = False
+        self._thread = 0
+        self._clock: int | None = None
+        self._lock = threading.Lock()
         self._starting = not may_leave(function, rules)
+        models = rules.model if isinstance(rules.model, tuple) else ("threads",)
+        threads = "threads" in models or "processes+threads" in models
+        self._beside = threads and not inside.get() and pin(function, alone=True) is None
 
     def run(self) -> Measuring:
         """Until it is enough."""
         if self.earlier.leaves and not self._starting:
             self._start()
         call, close = open_sync(self.function, self.rules.resources)
+        off = ticker().every(TELL, self._look)
+        self._thread = threading.get_native_id()
+        with contextlib.suppress(AttributeError, OSError):  # not everywhere
+            self._clock = time.pthread_getcpuclockid(threading.get_ident())
         context = copy_context()  # each item runs in a copy: what one sets must not reach the next
-        lane, source = self.lane, self.source
         try:
             with Probe() as probe:
-                while lane.outlet.wait_for_room(lane.figures.read):
-                    began = time.perf_counter()
-                    try:
-                        item = next(source)
-                    except StopIteration:
-                        self.ended = True
-                        break
-                    except BaseException as error:
-                        lane.end(source_failed(error, lane.figures.read))
-                        self.ended = True
-                        break
-                    probe.came(time.perf_counter() - began)
+                while self._room(probe) and (item := self._next(probe)) is not _NOTHING:
                     self._call(probe, lambda one: context.copy().run(call, one), item)
+                    if self.left is not None:
+                        return self
                     if probe.enough() or self.earlier.confirms(*probe.so_far):
                         break
+                self._tell()
                 if self._ran:
                     self.evidence = replace(probe.evidence(), pickling=self._pickling())
                     if self.earlier.confirmed and self.earlier.recalled is not None:
                         self.evidence = self.earlier.recalled.evidence  # of more items than these few
-                self.ended = self.ended or lane.over
+                self.ended = self.ended or self.lane.over
                 return self
         finally:
+            off()
             close()
+
+    def _room(self, probe: Probe) -> bool:
+        """Whether another item may be read. Looks, and tells of the results, every few milliseconds only."""
+        now = time.perf_counter()
+        if self._untold and len(self._untold) < self._allowed and now - self._told < TELL and not self.lane.over:
+            return True
+        self._tell()
+        if not self._starting and probe.computes and self._much_left(probe):
+            self._start()
+        lane = self.lane
+        if not lane.outlet.wait_for_room(lane.figures.read):
+            return False
+        self._allowed, self._told = lane.outlet.room(lane.figures.read), time.perf_counter()
+        return True
+
+    def _tell(self) -> None:
+        with self._lock:
+            untold, self._untold = self._untold, []
+            if untold:
+                self.lane.probed(untold)
+
+    def _look(self) -> None:
+        """From the ticker: results must not wait for a source that takes its time."""
+        if self._in_source and self._untold and time.perf_counter() - self._told > TELL:
+            self._tell()
+        hand = self._hand
+        if hand is not None and time.perf_counter() - hand.began > PATIENT and self._waits(hand):
+            self._go_on(hand)
+
+    def _waits(self, hand: _Hand) -> bool:
+        """Whether the item in hand does nothing but wait, and others may run beside it."""
+        assert self._clock is not None
+        elapsed = time.perf_counter() - hand.began
+        computed = time.clock_gettime(self._clock) - hand.cpu
+        queued = (machine.queued_seconds(os.getpid(), self._thread) or 0.0) - hand.queued
+        return self._beside and elapsed - computed - queued > 0.9 * elapsed
+
+    def _go_on(self, hand: _Hand) -> None:
+        """Leave the item to the thread that runs it."""
+        self._tell()
+        with self._lock:
+            if self._hand is not hand or self.lane.over:
+                return
+            self._hand, self.left = None, self.lane.reserve()
+        took = time.perf_counter() - hand.began
+        recalled = self.earlier.recalled
+        note = f"an item still waited after {took * 1000:.0f} ms, and others were begun beside it"
+        self.evidence = (
+            recalled.evidence
+            if recalled is not None and recalled.evidence.cpu_share < 0.3
+            else Evidence(self._ran + 1, took, took, took, 0.0, 0.0, unfinished=True, notes=(note,))
+        )
+        self._leave()
+
+    def _next(self, probe: Probe) -> Any:
+        """The source's next item, if there is one."""
+        began = time.perf_counter()
+        self._in_source = True
+        try:
+            item = next(self.source)
+        except StopIteration:
+            self.ended = True
+            return _NOTHING
+        except BaseException as error:
+            self._tell()
+            self.lane.end(source_failed(error, self.lane.figures.read))
+            self.ended = True
+            return _NOTHING
+        finally:
+            self._in_source = False
+        probe.came(time.perf_counter() - began)
+        return item
 
     def _call(self, probe: Probe, call: Callable[[Any], Any], item: Any) -> None:
         value, problem = None, None
+        began = time.perf_counter()
+        items, seconds, cpu = probe.so_far
+        if self._clock is not None and (self._ran == 0 or (seconds > LONG * items > 0 and cpu < 0.1 * seconds)):
+            queued = machine.queued_seconds(os.getpid(), self._thread) or 0.0
+            self._hand = _Hand(began, time.clock_gettime(self._clock), queued)
         try:
             value = probe.call(call, item)
         except BaseException as error:
             problem = raised(error, 0.0)
+        with self._lock:
+            self._hand = None
+        if self.left is not None:
+            self.late = time.perf_counter() - began
+            self.lane.probed_late(self.left, item, value, problem)
+            return
         if type(value) is CoroutineType and not self._ran and not isinstance(self.rules.model, tuple):
             value.close()  # not begun: as if it had not been called
             raise ReturnedCoroutine(item)
@@ -103,9 +227,9 @@ class Measuring:
             if self._ran <= 2 and self.travel is None:
                 self.travel = why_not((item, value))
             self._seen.append((item, value))
-        self.lane.probed(item, value, problem)
-        if not self._starting and probe.computes and self._much_left(probe):
-            self._start()
+        self._untold.append((item, value, problem))
+        if problem is not None or self._ran == 1:  # the first failure may end the run
+            self._tell()
 
     def _start(self) -> None:
         """Workers start in the background, while items run here."""

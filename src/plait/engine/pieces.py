@@ -94,6 +94,7 @@ class Post:
     #: Attempts that it was killed for: sequence number -> why.
     timed_out: dict[int, Raised] = field(default_factory=dict)
     killed: bool = False
+    held: bool = False  # gets nothing more for the time being
 
     def find(self, seq: int) -> Chunk | None:
         """The chunk to which `seq` belongs."""

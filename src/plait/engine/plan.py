@@ -20,7 +20,7 @@ from plait.places.processes.pool import START, current
 from plait.places.processes.travel import why_not
 from plait.styles.threads import inside
 
-__all__ = ["Chosen", "adapts", "asked_for", "choose_for", "with_defaults"]
+__all__ = ["Chosen", "Planning", "adapts", "asked_for", "with_defaults"]
 
 #: Width of an event loop and of threads where nothing was measured.
 LOOP_WIDTH = 128
@@ -106,58 +106,79 @@ def adapts(placement: Placement, rules: Rules) -> bool:
     return placement.style != "serial" and given is None
 
 
-def choose_for(
-    function: Any,
-    source: Iterator[Any],
-    rules: Rules,
-    lane: Lane,
-    earlier: Earlier,
-    *,
-    is_async: bool,
-    at_home: bool = False,
-) -> Chosen:
-    """Run the first items of `source` here, each once, and choose by what was measured.
-
-    With a timeout set, an item that never returns could not be ended here: nothing is run in this process then.
+class Planning:
+    """Chooses for one run.
 
     Parameters:
         earlier: what earlier runs learned.
         at_home: the function is async and runs on its caller's own loop.
     """
-    figures = lane.figures
-    evidence, travel, ended = None, None, False
-    if not (is_async or rules.isolate or rules.patience is not None):
+
+    def __init__(
+        self, function: Any, rules: Rules, lane: Lane, earlier: Earlier, *, is_async: bool, at_home: bool = False
+    ) -> None:
+        self.function, self.rules, self.lane, self.earlier = function, rules, lane, earlier
+        self.is_async, self.at_home = is_async, at_home
+        self.measuring: Measuring | None = None
+
+    def choose(self, source: Iterator[Any], leave: Callable[[], None] = lambda: None) -> Chosen | None:
+        """Run the first items of `source` here, each once, and choose by what was measured.
+
+        With a timeout set, an item that never returns could not be ended here: nothing is run in this process then.
+
+        Parameters:
+            leave: called, from another thread, when an item waits for so long that the run should go on without it: by
+                `go_on`, in a thread of its own. `None` is returned here then, when the item has ended.
+        """
+        rules = self.rules
+        if self.is_async or rules.isolate or rules.patience is not None:
+            return self.go_on()
+        measuring = Measuring(self.function, source, rules, self.lane, self.earlier, leave)
+        self.measuring = measuring
         try:
-            measured = Measuring(function, source, rules, lane, earlier).run()
-            evidence, ended, travel = measured.evidence, measured.ended, measured.travel
+            measuring.run()
         except ReturnedCoroutine as found:
             why = "the function returned a coroutine: it is called on an event loop"
             return Chosen(with_defaults(Placement("here", "loop"), rules), (why,), unread=(found.item,))
-    all_seen = figures.total is not None and 0 < figures.total <= figures.read
-    if ended or all_seen:
-        why = "the source raised" if lane.over or lane.failed_source else "all items were run while measuring"
-        left = Placement("here", "serial") if lane.settled else Placement("here", "threads", width=1)
-        # Only the source says that it has ended: a length may be an estimate, and a list may grow.
-        return Chosen(with_defaults(left, rules), (why,), ended=ended, inline=lane.settled)
-    if evidence is None and is_async and earlier.recalled is not None:
-        evidence = earlier.recalled.evidence
-    asking = _Asking(function, rules, figures, is_async, at_home, travel)
-    choice = asking.choose(evidence)
-    placement, reasons = with_defaults(earlier.width(choice.placement), rules), choice.reasons
-    if earlier.confirmed or (is_async and earlier.recalled is not None):
-        reasons = (*reasons, "as in an earlier run")
-    if _is_for_trial(placement, rules, evidence):
-        wide = Placement("processes", "threads", placement.workers, rules.width or WAITING)
-        return Chosen(wide, reasons, on_trial=True, situation=asking.situation)
-    serial = placement.place == "here" and placement.style == "serial" and not is_async
-    return Chosen(
-        placement,
-        reasons,
-        inline=serial and lane.settled,
-        evidence=evidence,
-        situation=asking.situation,
-        bridge=placement.place != "here" and evidence is not None and not rules.isolate,
-    )
+        return self.go_on() if measuring.left is None else None
+
+    def go_on(self) -> Chosen:
+        """Choose by what was measured so far."""
+        lane, rules, earlier, measured = self.lane, self.rules, self.earlier, self.measuring
+        figures = lane.figures
+        evidence = measured.evidence if measured is not None else None
+        ended = measured is not None and measured.ended
+        if ended or (figures.total is not None and 0 < figures.total <= figures.read):
+            why = "the source raised" if lane.over or lane.failed_source else "all items were run while measuring"
+            left = Placement("here", "serial") if lane.settled else Placement("here", "threads", width=1)
+            # Only the source says that it has ended: a length may be an estimate, and a list may grow.
+            return Chosen(with_defaults(left, rules), (why,), ended=ended, inline=lane.settled)
+        if evidence is None and self.is_async and earlier.recalled is not None:
+            evidence = earlier.recalled.evidence
+        travel = measured.travel if measured is not None else None
+        asking = _Asking(self.function, rules, figures, self.is_async, self.at_home, travel)
+        choice = asking.choose(evidence)
+        placement, reasons = with_defaults(earlier.width(choice.placement), rules), choice.reasons
+        if earlier.confirmed or (self.is_async and earlier.recalled is not None):
+            reasons = (*reasons, "as in an earlier run")
+        if _is_for_trial(placement, rules, evidence):
+            wide = Placement("processes", "threads", placement.workers, rules.width or WAITING)
+            return Chosen(wide, reasons, on_trial=True, situation=asking.situation)
+        serial = placement.place == "here" and placement.style == "serial" and not self.is_async
+        return Chosen(
+            placement,
+            reasons,
+            inline=serial and lane.settled,
+            evidence=evidence,
+            situation=asking.situation,
+            bridge=placement.place != "here" and evidence is not None and not rules.isolate,
+        )
+
+
+def _is_for_trial(placement: Placement, rules: Rules, evidence: Evidence | None) -> bool:
+    """Whether workers are to find out if items wait: nothing could be measured here, and threads are allowed there."""
+    allowed = not isinstance(rules.model, tuple) or "processes+threads" in rules.model
+    return evidence is None and rules.patience is not None and allowed and placement.model == "processes"
 
 
 class _Asking:
@@ -201,9 +222,3 @@ class _Asking:
                 choice = choose(evidence, self.situation())
         self.looked = choice.placement.place != "here"
         return choice
-
-
-def _is_for_trial(placement: Placement, rules: Rules, evidence: Evidence | None) -> bool:
-    """Whether workers are to find out if items wait: nothing could be measured here, and threads are allowed there."""
-    allowed = not isinstance(rules.model, tuple) or "processes+threads" in rules.model
-    return evidence is None and rules.patience is not None and allowed and placement.model == "processes"

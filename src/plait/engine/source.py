@@ -102,7 +102,14 @@ class Bridge:
         async def pull() -> Any:
             return await anext(self.source, _END)
 
-        item = asyncio.run_coroutine_threadsafe(pull(), self.loop).result()
+        pulling = pull()
+        try:
+            item = asyncio.run_coroutine_threadsafe(pulling, self.loop).result()
+        except RuntimeError:
+            if self.loop.is_closed():  # the run was left meanwhile
+                pulling.close()
+                raise StopIteration from None
+            raise
         if item is _END:
             raise StopIteration
         return item

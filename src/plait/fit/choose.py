@@ -74,6 +74,7 @@ class Situation:
         travel: why the function or its items cannot travel to another process.
         bytes_per_item: bytes that an item and its result move; `None`: as estimated in the evidence.
         pickle_seconds_per_item: seconds to pickle and unpickle them; `None`: as measured or estimated in the evidence.
+        reached: items in progress at once, in all workers together, that have paid so far; `None`: not known.
         available: cores that the rest of the machine leaves to this run, as far as was seen; `None`: all.
         consumer_seconds: seconds that the consumer takes for a result.
     """
@@ -93,6 +94,7 @@ class Situation:
     travel: str | None = None
     bytes_per_item: float | None = None
     pickle_seconds_per_item: float | None = None
+    reached: int | None = None
     available: float | None = None
     consumer_seconds: float = 0.0
 
@@ -148,7 +150,10 @@ def predict(model: str, evidence: Evidence, situation: Situation) -> float:
         return items * (mean + sum(beside))
     placement = _placement(model, evidence, situation)
     workers, width = placement.workers or 1, placement.width or 1
-    cpu, gil = evidence.cpu_share * mean, gil_seconds(evidence)
+    cpu, gil = evidence.cpu_share * mean * evidence.threads, gil_seconds(evidence)
+    if placement.place != "here" and evidence.threads > 1:
+        # Workers give each item fewer threads of its own, which then wait less for each other.
+        mean, cpu = mean * math.sqrt(evidence.threads), cpu / math.sqrt(evidence.threads)
     rounds = math.ceil(items / (workers * width))
     if placement.place == "here":
         if placement.style == "loop":
@@ -264,6 +269,8 @@ def _placement(model: str, evidence: Evidence | None, situation: Situation) -> P
         workers = max(1, int(min(situation.workers or situation.cores, situation.cores, items)))
     if at.style != "serial" and width is None:
         wanted = LOOP_WIDTH if at.style == "loop" else _threads(evidence, situation.cores)
+        if evidence is not None and evidence.cpu_share < WAITS:
+            wanted = max(wanted, situation.reached or 0)
         each = math.ceil(wanted / (workers or 1))
         width = max(1, int(min(each, situation.width or each, math.ceil(items / (workers or 1)))))
     return Placement(at.place, at.style, workers, width)

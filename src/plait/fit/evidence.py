@@ -27,7 +27,9 @@ __all__ = [
 #: A canary that nobody keeps from the GIL wakes every 1.06 ms: 1 ms of sleep and the timer's slack.
 TICK = 0.00106
 #: A tick that is later than this met the GIL taken: wake-ups alone stay well below it.
-TAKEN = 0.00015
+TAKEN = 0.000045
+#: Switches for each tick from which on it is the items' thread that made way for it.
+SWITCHES = 2.0
 #: Seconds of ticks below which nothing is said about the GIL.
 SEEN = 0.003
 
@@ -48,8 +50,10 @@ class Evidence:
         bytes_out: estimated bytes of a result; `None` where not known.
         pickling: seconds to pickle and unpickle an item and its result; `None` where it was not measured.
         source: seconds that the source took for an item.
+        threads: how many threads an item computes in by itself (BLAS does), while it computes; 1 for most.
         growth: bytes by which this process grew for each item.
         raised: how many of the items raised.
+        unfinished: the last of the items was still waiting: all seconds are at least so many.
         notes: what else is worth knowing, in short sentences.
     """
 
@@ -64,8 +68,10 @@ class Evidence:
     bytes_out: float | None = None
     pickling: float | None = None
     source: float = 0.0
+    threads: float = 1.0
     growth: float = 0.0
     raised: int = 0
+    unfinished: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -162,10 +168,10 @@ def since(instant: float, ticks: Iterable[Tick]) -> list[Tick]:
     return [tick._replace(late=min(tick.late, tick.ended - instant)) for tick in ticks if tick.ended > instant]
 
 
-def gil_held(ticks: Sequence[Tick], share: float = 1.0) -> float | None:
+def gil_held(ticks: Sequence[Tick], share: float = 1.0, switches: int = 0) -> float | None:
     """The share of the time inside items for which the GIL was held, 0 to 1; `None` when too little was seen.
 
-    Two figures, each blind where the other sees; the larger is taken.
+    Three figures, each blind where the others see; the largest is taken.
 
     - `late / (late + ticks * 1.06 ms)` sees code that holds the GIL for long, waiting with it included. It is too low
       for bursts shorter than the interpreter's switch interval of 5 ms.
@@ -174,8 +180,12 @@ def gil_held(ticks: Sequence[Tick], share: float = 1.0) -> float | None:
       that it watches, and be let in when that goes to sleep: such ticks have seen nothing and are left out, unless the
       items hardly ever sleep.
 
+    - Code that lets the GIL go again and again for less than it takes to change threads (short calls of NumPy) lets the
+      canary in soon, and is of no use to anybody: then each tick costs the items' thread several switches.
+
     Parameters:
         share: the items' CPU share.
+        switches: how often the items' thread gave up or lost its CPU meanwhile.
     """
     kept = sorted(ticks)
     if len(kept) >= 20:
@@ -185,6 +195,8 @@ def gil_held(ticks: Sequence[Tick], share: float = 1.0) -> float | None:
     if late + asleep < SEEN:
         return None
     held = late / (late + asleep)
+    if share > 0.9 and len(kept) >= 10 and switches > SWITCHES * len(kept):
+        held = max(held, 0.9 * share)
     spans = [(tick, (TICK + tick.late + tick.queued) * tick.inside) for tick in kept]
     total = sum(span for _, span in spans)
     sleeps = share < 0.9

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from plait.fit.canary import Canary
 from plait.fit.evidence import Evidence, Sample, cpu_share, gil_held, handing_over, item_seconds, since, typical_seconds
 from plait.fit.sizes import size_of
-from plait.machine.clocks import Reading, ThreadClock
+from plait.machine.clocks import Reading, ThreadClock, switches
 
 __all__ = ["Probe", "is_enough"]
 
@@ -41,6 +41,8 @@ MOST_ITEMS, MOST_SECONDS = 2000, 0.5
 SAMPLE = 0.010
 #: Seconds of items after which a first guess is worth something.
 LEANING = 0.012
+#: Libraries whose functions may compute in several threads; what ours add, of an item's CPU time.
+OWN_THREADS, OURS = {"numpy", "scipy", "torch", "polars", "pyarrow", "numba"}, 0.05
 #: Items whose sizes are estimated.
 WEIGHED = 8
 
@@ -78,8 +80,10 @@ class Probe:
         self._cpus: list[float] = []
         self._samples: list[Sample] = []
         self._sizes: list[tuple[int, int]] = []
+        self._helped = self._alone = 0.0
+        self._first_switches = self._switches = 0
         self._items = self._raised = self._imported = 0
-        self._source = 0.0
+        self._source = self._process = self._computed = 0.0
         self._started = self._first_ended = self._first = 0.0
         self._running_since = self._run = self._sampled = 0.0
 
@@ -109,6 +113,7 @@ class Probe:
         finally:
             ended = time.perf_counter()
             self._cpus.append(min(time.thread_time() - cpu, ended - begun))
+            self._computed += self._cpus[-1] if self._items else 0.0
             self._walls.append(ended - begun)
             self._run += ended - begun
             self._running_since = 0.0
@@ -116,6 +121,7 @@ class Probe:
             self._raised += not done
             if modules:
                 self._imported, self._first, self._first_ended = len(sys.modules) - modules, ended - begun, ended
+                self._first_switches = switches()
             if modules or self._run - self._sampled > SAMPLE:
                 self._sample()
         if self._items <= WEIGHED:
@@ -129,7 +135,7 @@ class Probe:
     @property
     def computes(self) -> bool:
         """Whether it looks, before all is known, as if items compute and hold the GIL."""
-        if self._run < LEANING or sum(self._cpus) + sum(sum(s.cpus) for s in self._samples) < 0.6 * self._run:
+        if self._run < LEANING or self._computed < 0.6 * (self._run - self._first):
             return False
         held = gil_held(list(self._canary.ticks))
         return held is None or held > 0.3
@@ -137,8 +143,7 @@ class Probe:
     @property
     def so_far(self) -> tuple[int, float, float]:
         """Items, the seconds spent inside them, and their CPU seconds; without the first item's."""
-        cpu = sum(self._cpus) + sum(sum(sample.cpus) for sample in self._samples[1:])
-        return self._items - 1, self._run - self._first, cpu
+        return self._items - 1, self._run - self._first, self._computed
 
     def enough(self) -> bool:
         """Whether what was seen is worth a decision."""
@@ -165,11 +170,12 @@ class Probe:
             seconds_max=longest,
             seconds_mean=mean,
             cpu_share=share,
-            gil_held=gil_held(ticks, share),
+            gil_held=gil_held(ticks, share, 0 if alone else self._switches - self._first_switches),
             first_call=self._first,
             bytes_in=sum(size for size, _ in sizes) / len(sizes) if sizes else None,
             bytes_out=sum(size for _, size in sizes) / len(sizes) if sizes else None,
             source=self._source / self._items,
+            threads=self._threads(),
             raised=self._raised,
             notes=self._notes(alone),
         )
@@ -180,6 +186,7 @@ class Probe:
         if self._clock is not None:
             if self._walls:
                 self._sample()
+            self._switches = switches()
             self._canary.__exit__(None, None, None)
             self._clock.close()
             self._clock = None
@@ -195,6 +202,11 @@ class Probe:
     def _sample(self) -> None:
         """Close a sample: the first item's is its own."""
         before, now = self._reading, self._clock.read() if self._clock else self._reading
+        process = time.process_time()
+        if self._samples:  # what all threads together computed, beyond the first item
+            self._helped += process - self._process
+            self._alone += now.cpu - before.cpu
+        self._process = process
         cpus = tuple(self._cpus)
         queued = None
         if before.queued is not None and now.queued is not None:
@@ -206,6 +218,13 @@ class Probe:
         self._reading, self._sampled = now, self._run
         self._walls.clear()
         self._cpus.clear()
+
+    def _threads(self) -> float:
+        """Threads that items compute in, where a library is there that brings its own: others' are not theirs."""
+        if not OWN_THREADS & sys.modules.keys() or self._alone < SAMPLE:
+            return 1.0
+        threads = self._helped / self._alone - OURS
+        return threads if threads > 1.3 else 1.0
 
     def _inside(self) -> float:
         """Seconds spent inside items so far, for the canary (which calls it from its own thread)."""

@@ -13,7 +13,7 @@ try:
 except ImportError:  # not on Windows
     resource = None  # type: ignore[assignment]
 
-__all__ = ["Reading", "ThreadClock"]
+__all__ = ["Reading", "ThreadClock", "switches"]
 
 
 class Reading(NamedTuple):
@@ -71,3 +71,12 @@ class ThreadClock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def switches() -> int:
+    """How often the calling thread gave up its CPU or lost it; 0 where this system cannot tell."""
+    kind = getattr(resource, "RUSAGE_THREAD", None)
+    if kind is None:
+        return 0
+    usage = resource.getrusage(kind)
+    return usage.ru_nvcsw + usage.ru_nivcsw

@@ -9,7 +9,7 @@ Kuck, 1987).
 
 from __future__ import annotations
 
-__all__ = ["Sizer"]
+__all__ = ["TARGET", "Sizer"]
 
 #: Seconds of work that a chunk should be worth. Partial results stream back meanwhile, so it adds no latency.
 TARGET = 0.008

@@ -197,8 +197,8 @@ class TestResults:
 class TestProbed:
     def test_what_the_probe_ran_is_not_run_again(self):
         bench = Bench()
-        bench.lane.probed("a", "A", None)
-        bench.lane.probed("b", "B", None)
+        bench.lane.probed([("a", "A", None)])
+        bench.lane.probed([("b", "B", None)])
         seat = bench.seat()
         bench.offer("c")
         assert seat.items == ["c"]
@@ -207,8 +207,8 @@ class TestProbed:
 
     def test_what_failed_there_is_tried_again_by_a_seat(self):
         bench = Bench(retry=AT_ONCE)
-        bench.lane.probed(1, None, failing())
-        bench.lane.probed(2, 20, None)
+        bench.lane.probed([(1, None, failing())])
+        bench.lane.probed([(2, 20, None)])
         seat = bench.seat()
         assert seat.items == [1]
         bench.offer([])
@@ -218,7 +218,7 @@ class TestProbed:
 
     def test_what_failed_there_for_good_ends_the_run(self):
         bench = Bench()
-        bench.lane.probed(1, None, failing(KeyError("x")))
+        bench.lane.probed([(1, None, failing(KeyError("x")))])
         assert bench.lane.over
         with pytest.raises(KeyError):
             bench.results()

@@ -9,7 +9,7 @@ import pytest
 from plait import machine
 from plait.engine.drive import PROBED
 from plait.engine.earlier import Earlier
-from plait.engine.plan import LOOP_WIDTH, WAITING, asked_for, choose_for, with_defaults
+from plait.engine.plan import LOOP_WIDTH, WAITING, Planning, asked_for, with_defaults
 from plait.engine.rules import Rules
 from plait.errors import RunCancelled
 from plait.placement import Placement
@@ -51,14 +51,15 @@ def test_workers_are_no_number_of_this_process():
 
 
 class Run:
-    """`choose_for` on a bench of its own."""
+    """`Planning` on a bench of its own."""
 
     def __init__(self, function, items, *, is_async: bool = False, total: int | None = None, **rules) -> None:
         self.bench = Bench(**{"buffer": PROBED, **rules})
         self.bench.figures.total = total
         self.source = iter(items)
         earlier = Earlier(function, self.bench.rules)
-        self.chosen = choose_for(function, self.source, self.bench.rules, self.bench.lane, earlier, is_async=is_async)
+        planning = Planning(function, self.bench.rules, self.bench.lane, earlier, is_async=is_async)
+        self.chosen = planning.choose(self.source)
 
 
 class TestMeasured:
@@ -100,14 +101,9 @@ class TestMeasured:
     def test_no_more_are_run_than_the_buffer_holds(self, until):
         bench = Bench(buffer=100)
         chosen = []
+        earlier = Earlier(double, bench.rules)
         choosing = partial(
-            choose_for,
-            double,
-            iter(range(100_000)),
-            bench.rules,
-            bench.lane,
-            Earlier(double, bench.rules),
-            is_async=False,
+            Planning(double, bench.rules, bench.lane, earlier, is_async=False).choose, iter(range(100_000))
         )
         thread = Thread(target=lambda: chosen.append(choosing()))
         thread.start()
