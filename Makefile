@@ -27,7 +27,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test test-quick test-extra lint format bench dist lock clean
+.PHONY: help demo test test-quick test-extra lint format bench bench-fit dist lock clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -59,6 +59,9 @@ format: $(VENV)/dev/.ready ## mend style and format where that can be done by a 
 
 bench: $(VENV)/bench/.ready ## measure against peers, side by side
 	$(BENCH) -m benchmarks.run $(ARGS)
+
+bench-fit: $(VENV)/bench/.ready ## measure how well auto chooses (benchmarks/fit/README.md)
+	$(BENCH) -m benchmarks.fit $(ARGS)
 
 dist: $(UV) ## build wheel and sdist into dist/
 	rm -rf dist

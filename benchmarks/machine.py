@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PEERS = ("plait", "joblib", "loky", "mpire", "pebble", "numpy", "uvloop", "cloudpickle", "psutil")
+PEERS = ("plait", "joblib", "loky", "mpire", "pebble", "dask", "numpy", "uvloop", "cloudpickle", "psutil")
 
 
 def versions() -> dict[str, str]:

@@ -37,10 +37,10 @@ def test_a_random_service_is_used_almost_always_as_well_as_by_the_best_fixed_wid
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_two_thousand_random_services_are_mostly_used_as_well_as_by_the_best_fixed_width():
-    missed = shortfalls(range(1000, 3000), 3000)
-    assert len(missed) <= 160, f"drawn(seed, 3000): {missed}"
+@pytest.mark.timeout(300)
+def test_hundreds_of_random_services_are_mostly_used_as_well_as_by_the_best_fixed_width():
+    missed = shortfalls(range(1000, 1200), 2000)
+    assert len(missed) <= 20, f"drawn(seed, 2000): {missed}"
 
 
 SERVICES = {
