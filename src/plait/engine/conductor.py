@@ -37,6 +37,8 @@ SATURATED = 0.75
 COMPUTES = 0.9
 #: Seconds of work that is left, below which nothing grows any more.
 SOON = 0.16
+#: Seconds of work that must be left for it to be worth trying whether less would do.
+TRIALS = 5.0
 #: Looks over which items ended so many times more slowly than before: then it is time for a review.
 SLUMP, SLOWER = 3, 2.5
 #: Looks that the ticker may be late before those who bring results look themselves.
@@ -66,6 +68,7 @@ class Conductor:
             self.known["serial"] = 1 / (evidence.seconds_mean + evidence.source)
         self._placement: Placement | None = None
         self._moving = self._moved = False
+        self._least = 1
         self._looking = threading.Lock()
         self._looked = time.perf_counter()
         self._wait = FIRST
@@ -111,6 +114,7 @@ class Conductor:
         usual = known.raised / known.items if known is not None and known.items else 0.0
         # Items that compute as well need at least what keeps the cores busy: that much is known.
         least = workers * (placement.width or 1) if known is not None and known.cpu_share >= 0.3 else 1
+        self._least = least
         return Width((placement.width or 1) * workers, most, alone, usual, time.perf_counter(), least)
 
     def took(self, seconds: float) -> None:
@@ -196,6 +200,7 @@ class Conductor:
             return
         if self._items < 3:
             return
+        self._spare()
         stretch, full = self._stretch(now), self._full >= 0.7 * self._looks
         self._veto()
         if not full:  # what a starved or blocked lane does says nothing about its placement
@@ -241,6 +246,15 @@ class Conductor:
     def _queues(self) -> float:
         """Seconds that the threads which run items have waited for a CPU so far."""
         return sum(seat.queued() for seat in list(self.lane.posts))
+
+    def _spare(self) -> None:
+        """Towards the end, trying whether less would do costs more than it could save."""
+        width, total = self.width, self.figures.total
+        if width is None or total is None or not width.settled:
+            return
+        left = total - self.figures.finished - self.figures.failures
+        goodput = width.best.goodput if width.best is not None else 0.0
+        width.least = width.width if left < TRIALS * goodput else self._least
 
     def _veto(self) -> None:
         """Bounds of the machine that goodput does not show until it is too late."""

@@ -251,7 +251,9 @@ class Measuring:
             return None
         heavy = size_of(seen[0]) > HEAVY
         try:
-            return cost([item for pair in (seen[:1] if heavy else seen) for item in pair]) / (1 if heavy else len(seen))
+            if not heavy:
+                return cost([item for pair in seen for item in pair]) / len(seen)
+            return min(cost(list(seen[0])) for _ in range(2))  # the first time, memory has to be found for it
         except Exception:
             return None
 

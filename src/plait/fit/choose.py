@@ -3,13 +3,14 @@
 Every candidate placement is given the seconds that it would take for the remaining `n` items (`c` cores, `k` workers,
 `w` wide, `s` seconds an item, of these `cpu` computing and `gil` holding the GIL, `p` pickling and `d` dispatching):
 
-    serial               n * s
+    serial               n * (s + source + consumer)
     threads              start + n * d + max(ceil(n / w) * s,  n * cpu / c,  n * gil)
     processes            start + max(ceil(n / k) * (s + p),  n * (cpu + p + d) / c,  n * (p + d))
     processes+threads    start + max(ceil(n / kw) * (s + p),  n * (cpu + p + d) / c,  n * gil / k,  n * (p + d))
 
 The simplest whose time is close to the best wins: leaving `serial` must promise 1.2x, more machinery must promise 1.15x
-over less of it (2.5x where items hardly compute). The figures that decide have that margin on a noisy machine, so that
+over less of it (2.5x where items wait and hardly need the GIL). What the source and the consumer take, they take in
+any case: nothing that runs beside them is faster than the slower of them. The figures that decide have that margin on a noisy machine, so that
 the choice is the same from run to run.
 """
 
@@ -44,6 +45,9 @@ LITTLE, WAITING = 0.15, 2.5
 TO_THREAD, TO_PROCESS = 5e-6, 2e-6
 #: Seconds to start a thread, and to pickle a byte where that was not measured.
 THREAD_START, PICKLE_BYTE = 1e-4, 5e-10
+#: How much longer an item takes without its own threads, as a power of their number: small products of matrices
+#: gain little by them.
+OWN = 0.3
 #: Held GIL over CPU share: below the first, computing lets it go; from the second on, all of it holds it.
 RELEASED, HOLDING = 0.4, 0.7
 #: First widths, which a controller may change: of an event loop, and the range for threads that wait.
@@ -125,14 +129,15 @@ def choose(evidence: Evidence | None, situation: Situation) -> Choice:
             reasons.append(IS_ASYNC)
         return Choice(_placement(model, evidence, situation), (*measured, *reasons) or ("no item was measured",))
     seconds = {model: predict(model, evidence, situation) for model in possible}
-    model = _simplest_good(seconds, margin(evidence))
+    least = remaining_items(evidence, situation) * max(evidence.source, situation.consumer_seconds)
+    model = _simplest_good(seconds, margin(evidence), least)
     because = because_of(model, seconds, evidence, situation.cores, situation.start_seconds, _gil_share(evidence))
     return Choice(_placement(model, evidence, situation), (*measured, *reasons, *because))
 
 
 def margin(evidence: Evidence) -> float:
     """What more machinery must promise over less, for these items."""
-    return WAITING if _gil_share(evidence) < LITTLE else SIMPLER
+    return WAITING if evidence.cpu_share < WAITS and _gil_share(evidence) < LITTLE else SIMPLER
 
 
 def gil_seconds(evidence: Evidence) -> float:
@@ -145,26 +150,25 @@ def predict(model: str, evidence: Evidence, situation: Situation) -> float:
     mean = evidence.seconds_mean
     cores = min(situation.cores, max(situation.available or situation.cores, 0.1))
     items = remaining_items(evidence, situation)
-    beside = evidence.source, situation.consumer_seconds  # serial: one after the other; else side by side
     if model == "serial":
-        return items * (mean + sum(beside))
+        return items * (mean + evidence.source + situation.consumer_seconds)  # one after the other; else side by side
     placement = _placement(model, evidence, situation)
     workers, width = placement.workers or 1, placement.width or 1
     cpu, gil = evidence.cpu_share * mean * evidence.threads, gil_seconds(evidence)
     if placement.place != "here" and evidence.threads > 1:
         # Workers give each item fewer threads of its own, which then wait less for each other.
-        mean, cpu = mean * math.sqrt(evidence.threads), cpu / math.sqrt(evidence.threads)
+        mean, cpu = mean * evidence.threads**OWN, cpu * evidence.threads ** (OWN - 1)
     rounds = math.ceil(items / (workers * width))
     if placement.place == "here":
         if placement.style == "loop":
-            return max(rounds * mean, items * cpu, items * max(beside))  # one thread computes, whatever the GIL
+            return max(rounds * mean, items * cpu)  # one thread computes, whatever the GIL
         start = THREAD_START * width + items * TO_THREAD
-        return start + max(rounds * mean, items * cpu / cores, items * gil, items * max(beside))
+        return start + max(rounds * mean, items * cpu / cores, items * gil)
     pickling = _pickling(evidence, situation)
     handed = pickling + TO_PROCESS
     inside = items * (cpu if placement.style == "loop" else gil) / workers
     return situation.start_seconds + max(
-        rounds * (mean + pickling), items * (cpu + handed) / cores, inside, items * max(handed, *beside)
+        rounds * (mean + pickling), items * (cpu + handed) / cores, inside, items * handed
     )
 
 
@@ -218,9 +222,10 @@ def _rules(situation: Situation) -> Iterator[tuple[Callable[[Placement], bool], 
         yield lambda at: at.place != "here", "timeout= is set, and only a process can be killed"
 
 
-def _simplest_good(seconds: dict[str, float], margin: float) -> str:
+def _simplest_good(seconds: dict[str, float], margin: float, least: float) -> str:
+    """The simplest model that comes close to the best; `least` is what source or consumer take in any case."""
     best = min(seconds.values())
-    if seconds.get("serial", math.inf) <= WORTH * best:
+    if seconds.get("serial", math.inf) <= WORTH * max(best, least):
         return "serial"
     return next(model for model, taken in seconds.items() if model != "serial" and taken <= margin * best)
 

@@ -75,6 +75,7 @@ class Width:
     _changed: float = field(default=0.0, init=False)
     _ended: int = field(default=0, init=False)  # items since the last change
     _far: bool = field(default=False, init=False)  # it came from a far wider one, whose last items are no measure
+    _settles: float = field(default=0.0, init=False)  # until then failures are the level's before
     _drain: int = field(default=0, init=False)  # items of a wider level that are still in progress
     _window: Window = field(default_factory=Window, init=False)
     _quick: Window = field(default_factory=Window, init=False)  # only items that began after the last change
@@ -112,7 +113,8 @@ class Width:
             return False
         self._ended += items
         fresh = now - 0.999 * seconds / items >= self._changed  # a burst begins at the very instant of the change
-        if fresh:
+        # A service that was too full is so until those before have left: failures until then say nothing of this level.
+        if fresh and not (failed and now < self._settles):
             self._quick.add(items, failed, seconds)
             self._recent.add(items, failed, seconds)
             if self._alarming():
@@ -386,6 +388,8 @@ class Width:
     def _go(self, now: float, width: int, mode: str, why: str) -> None:
         width = max(1, min(width, self.most))
         self._drain = max(0, self.width - width)
+        if width < self.width:
+            self._settles = now + max(self._each, self.alone or 0.0)
         self._window, self._quick, self._recent = Window(), Window(), Window()
         if width != self.width or mode == "easing":
             self._changed, self._ended = now, 0
