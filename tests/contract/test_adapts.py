@@ -193,3 +193,120 @@ class TestChangesAreTold:
         run = plait.map(waits, range(20))
         assert list(run) == list(range(20))
         assert models(run)[0] == "async"
+
+
+class TestTrouble:
+    """What goes wrong beside a change is not the change's to spoil."""
+
+    def test_cancelling_while_an_item_of_the_consumers_own_is_slow(self):
+        slow = threading.Event()
+
+        def item(n: int) -> int:
+            if n == 50_000:
+                slow.set()
+                time.sleep(0.6)
+            return n
+
+        run = plait.map(item, range(100_000))
+        threading.Thread(target=lambda: (slow.wait(10), time.sleep(0.4), run.cancel())).start()
+        with pytest.raises(plait.RunCancelled):
+            list(run)
+
+    def test_a_retry_that_waits_is_no_slow_item(self):
+        failed = []
+
+        def item(n: int) -> int:
+            if n == 30_000 and not failed:
+                failed.append(n)
+                raise OSError("once")
+            return n
+
+        run = plait.map(item, range(60_000), retries=plait.Retry(1, backoff=0.4))
+        assert list(run) == list(range(60_000))
+
+    def test_a_slow_last_item_ends_the_run_all_the_same(self):
+        opened = []
+
+        def open_it() -> object:
+            opened.append(1)
+            return object()
+
+        def item(n: int, thing: object) -> int:
+            if n == 20_000:
+                time.sleep(0.4)
+            return n
+
+        run = plait.map(item, range(20_001), resources={"thing": open_it}, model=("serial", "threads"))
+        assert list(run) == list(range(20_001))
+        assert len(opened) == 2, "once to measure, once to run"
+
+    def test_resources_of_which_there_are_few_bound_the_width(self, caplog):
+        lock, opened = threading.Lock(), []
+
+        def connect() -> object:
+            with lock:
+                if len(opened) >= 20:
+                    raise OSError("too many connections")
+                opened.append(1)
+            return object()
+
+        def fetch(n: int, connection: object) -> int:
+            time.sleep(NAP)
+            return n
+
+        run = plait.map(fetch, range(3000), resources={"connection": connect}, model="threads")
+        assert list(run) == list(range(3000))
+        assert "goes on with" in caplog.text
+
+    def test_none_at_all_is_an_error(self):
+        def connect() -> object:
+            raise OSError("refused")
+
+        with pytest.raises(OSError, match="refused"):
+            list(plait.map(lambda n, connection: n, range(10), resources={"connection": connect}, model="threads"))
+
+    def test_what_cannot_travel_does_not_move(self):
+        held = threading.Lock()
+
+        def step(n: int, lock: object) -> int:
+            if n > 300:
+                spin(0.004)
+            else:
+                time.sleep(NAP)
+            return n
+
+        run = plait.map(step, range(700), resources={"lock": lambda: held}, width=32)
+        assert list(run) == list(range(700))
+        assert not any(model.startswith("processes") for model in models(run))
+
+    def test_an_item_that_the_run_goes_on_without_may_fail_and_be_tried_again(self):
+        calls: Counter[int] = Counter()
+        lock = threading.Lock()
+
+        def item(n: int) -> int:
+            with lock:
+                calls[n] += 1
+                first = calls[n] == 1
+            time.sleep(0.15)
+            if n == 0 and first:
+                raise OSError("once")
+            return n
+
+        run = plait.map(item, range(40), retries=1)
+        assert list(run) == list(range(40))
+        assert calls[0] == 2
+        assert run.report.retries == 1
+
+    def test_observers_are_told_of_it_as_well(self):
+        told = []
+        run = plait.map(lambda n: (time.sleep(0.1), n)[1], range(30))
+        with run.observe(told.append, types=[plait.events.ChunkFinished]):
+            assert list(run) == list(range(30))
+        assert sum(event.items for event in told) == 30
+
+    def test_nothing_is_left_of_a_run_that_changed_and_was_left(self, nothing_left):
+        for stop in (5, 400):
+            with plait.map(turns_into_computing, range(1100), width=32) as run:
+                for result in run:
+                    if result >= stop:
+                        break

@@ -8,6 +8,7 @@ It only carries out what `fit.width` and `fit.review` decide, and keeps the time
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -21,11 +22,14 @@ from plait.engine.vetoes import by_descriptors, watch_gil
 from plait.fit.choose import Situation, placed
 from plait.fit.evidence import Evidence
 from plait.fit.review import Move, Stretch, changed, renewed, review
+from plait.fit.slump import Slump, Sums
 from plait.fit.width import Width
 from plait.placement import Placement
 from plait.sync.ticker import ticker
 
 __all__ = ["Conductor"]
+
+log = logging.getLogger("plait")
 
 #: Seconds between two looks; a stretch that is worth a first one; the longest time between two.
 LOOK, FIRST, RARELY = 0.05, 0.25, 20.0
@@ -39,8 +43,6 @@ COMPUTES = 0.9
 SOON = 0.16
 #: Seconds of work that must be left for it to be worth trying whether less would do.
 TRIALS = 5.0
-#: Looks over which items ended so many times more slowly than before: then it is time for a review.
-SLUMP, SLOWER = 3, 2.5
 #: Looks that the ticker may be late before those who bring results look themselves.
 LATE = 3
 
@@ -68,8 +70,9 @@ class Conductor:
             self.known["serial"] = 1 / (evidence.seconds_mean + evidence.source)
         self._placement: Placement | None = None
         self._moving = self._moved = False
+        self._rate = 0.0  # items a second of the stretch before
         self._least = 1
-        self._looking = threading.Lock()
+        self._looking, self._resizing = threading.Lock(), threading.Lock()
         self._looked = time.perf_counter()
         self._wait = FIRST
         self._reference: Stretch | None = None
@@ -80,7 +83,7 @@ class Conductor:
 
     def _begin_stretch(self) -> None:
         self._since = time.perf_counter()
-        self._marks = [(self._since, 0, 0.0, 0.0)]  # the sums at the last looks
+        self._slump = Slump(Sums(self._since), self._rate)
         self._items = self._full = self._looks = 0
         self._busy = self._cpu = 0.0
         self._warm = 0
@@ -89,13 +92,14 @@ class Conductor:
     def began(self, placement: Placement) -> None:
         """The lane runs under `placement`."""
         self._placement = placement
+        self._rate = 0.0
         self._begin_stretch()
         # The first results after a move are not the rule: modules are loaded, and slots are still being filled.
         self._warm = (placement.workers or 1) * (placement.width or 1) if self._moved else 0
         self.width = self._a_width(placement)
         if self._off is None:
             self._off = ticker().every(LOOK, self.look)
-            self.crews.ending.offs.append(self._off)
+            self.crews.ending.add(self._off)
 
     def _a_width(self, placement: Placement) -> Width | None:
         """What adapts the width; `None` where it is given, or there is nothing to adapt."""
@@ -134,10 +138,10 @@ class Conductor:
             if self.width is not None:
                 self.width.alone = seconds
 
-    def heard(self, crew: object, items: int, failed: int, seconds: float, cpu: float, busy: bool) -> int | None:
-        """Results came; returns the width that each seat should have from now on, if that has changed."""
+    def heard(self, crew: object, items: int, failed: int, seconds: float, cpu: float, busy: bool) -> bool:
+        """Results came; returns whether each seat should have another width from now on."""
         if crew is not self.crews.ending.crew:
-            return None
+            return False
         if self._warm > 0:
             self._warm -= items
             if self._warm <= 0:
@@ -147,13 +151,23 @@ class Conductor:
         self._cpu += cpu
         width = self.width
         if width is None:
-            return None
+            return False
         before, now = width.width, time.perf_counter()
         if not width.finished(now, items, failed, seconds, busy=busy):
-            return None
+            return False
         if width.width > before and self._nearly_over(width):
             width.limit(before, "what is left is soon over", now)
-        return self._each(width) if width.width != before else None
+        if width.width == before:
+            return False
+        self._each(width)
+        return True
+
+    def resize(self) -> None:
+        """Give the seats the width that is the latest, whoever comes first."""
+        with self._resizing:
+            placement = self._placement
+            if placement is not None and placement.width is not None:
+                self.crews.resize(placement.width)
 
     def _nearly_over(self, width: Width) -> bool:
         """Whether more in progress would save next to nothing, and only take away what might still be moved."""
@@ -163,15 +177,14 @@ class Conductor:
         left = figures.total - figures.finished - figures.failures
         return left < SOON * best.goodput
 
-    def _each(self, width: Width) -> int:
-        """The width of one seat, of all of them together."""
+    def _each(self, width: Width) -> None:
+        """Remember the width of one seat, of that of all of them together."""
         placement = self._placement
         assert placement is not None
         each = max(1, -(-width.width // (placement.workers or 1)))
         if each != placement.width:
             self._placement = replace(placement, width=each)
             self.figures.resized(self._placement, width.why)
-        return each
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
@@ -202,6 +215,7 @@ class Conductor:
             return
         self._spare()
         stretch, full = self._stretch(now), self._full >= 0.7 * self._looks
+        self._rate = stretch.rate
         self._veto()
         if not full:  # what a starved or blocked lane does says nothing about its placement
             self._begin_stretch()
@@ -216,20 +230,21 @@ class Conductor:
         if self.situation is not None and (stuck or not growing):
             self._moving = True
             args = (stretch, stuck)
-            threading.Thread(target=self._reconsider, args=args, name="plait-review", daemon=True).start()
+            thread = threading.Thread(target=self._reconsider, args=args, name="plait-review", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no thread left
+                self._moving = False
+            else:
+                self.crews.ending.reviewing = thread
         else:
             self._begin_stretch()
 
     def _is_stuck(self, now: float) -> bool:
         """Whether items have just begun to end far more slowly here: then it is time for a review, and in a hurry."""
         self._looked = now
-        assert self._placement is not None
-        mark, self._marks = self._marks[0], [*self._marks[-SLUMP + 1 :], (now, self._items, self._busy, self._cpu)]
-        if len(self._marks) < SLUMP or self._placement.place != "here" or not self.lane.line or self._items < mark[1]:
-            return False
-        seconds, before = now - mark[0], mark[0] - self._since
-        rate, was = (self._items - mark[1]) / seconds, mark[1] / before if before > LOOK else 0.0
-        if was < SLOWER * rate or mark[1] < 10:
+        mark = self._slump.look(Sums(now, self._items, self._busy, self._cpu))
+        if mark is None or self._placement is None or self._placement.place != "here" or not self.lane.line:
             return False
         self._since, items, busy, cpu = mark  # only what came since counts
         self._items, self._busy, self._cpu = self._items - items, self._busy - busy, self._cpu - cpu
@@ -239,9 +254,11 @@ class Conductor:
         placement = self._placement
         assert placement is not None
         # What their threads waited for a CPU is neither work nor waiting.
-        busy = max(self._cpu, self._busy - max(0.0, self._queues() - self._queued))
+        queued = max(0.0, self._queues() - self._queued)
+        busy = max(self._cpu, self._busy - queued)
+        crowded = queued / self._busy if self._busy > 0 else 0.0
         workers = (placement.workers or 1) * (placement.width or 1)
-        return Stretch(placement.model, now - self._since, self._items, busy, self._cpu, None, workers)
+        return Stretch(placement.model, now - self._since, self._items, busy, self._cpu, None, workers, crowded)
 
     def _queues(self) -> float:
         """Seconds that the threads which run items have waited for a CPU so far."""
@@ -253,8 +270,9 @@ class Conductor:
         if width is None or total is None or not width.settled:
             return
         left = total - self.figures.finished - self.figures.failures
-        goodput = width.best.goodput if width.best is not None else 0.0
-        width.least = width.width if left < TRIALS * goodput else self._least
+        with self.lane.lock:
+            goodput = width.best.goodput if width.best is not None else 0.0
+            width.least = width.width if left < TRIALS * goodput else self._least
 
     def _veto(self) -> None:
         """Bounds of the machine that goodput does not show until it is too late."""
@@ -269,8 +287,8 @@ class Conductor:
                     most, why = min(most, int(width.width * 0.8)), "memory= is nearly used up"
             if most >= width.width or not width.limit(most, why, time.perf_counter()):
                 return
-            each = self._each(width)
-        self.crews.resize(each)
+            self._each(width)
+        self.resize()
 
     # --- moving -----------------------------------------------------------------------------------------------------
 
@@ -284,17 +302,20 @@ class Conductor:
                 stretch = replace(stretch, gil_held=watch_gil())
             assert self.situation is not None
             situation = self.situation()
+            if self.figures.crashes:  # what kills workers must not get near the caller's process
+                situation = replace(situation, isolate=True)
             if not (stretch.gil_held or 0.0) > 0.5:  # what many threads reached only because they could not compute
                 situation = replace(situation, reached=stretch.workers)
             self.seen = renewed(self.evidence, stretch)
             move = review(stretch, self.evidence, situation, self.known)
-            if self.lane.over:
-                return
             self.known[stretch.model] = stretch.rate
             if move is None:
                 self._wait = min(2 * max(self._wait, FIRST), RARELY)
                 return
-            self._move(move, situation)
+            if not self.lane.over:
+                self._move(move, situation)
+        except Exception:
+            log.exception("A review of %s failed; the run goes on as it is.", self.rules.name)
         finally:
             if stuck and crew is not None:
                 self.lane.hold(crew, held=False)
@@ -303,10 +324,17 @@ class Conductor:
 
     def _move(self, move: Move, situation: Situation) -> None:
         self.evidence = move.evidence
-        placement = placed(move.model, move.evidence, situation)
+        placement, before = placed(move.model, move.evidence, situation), self._placement
         with self.lane.lock:
             self._placement = self.width = None
         self.crews.on_seated = lambda: self.began(placement)
+        self.crews.on_failed = lambda: self._stay(move.model, before)
         self._moved = True
         self._wait, self._reference = min(2 * max(self._wait, FIRST), RARELY), None
         self.crews.move(placement, move.reasons)
+
+    def _stay(self, model: str, before: Placement | None) -> None:
+        """A move came to nothing: go on as before, and do not try that again."""
+        self.known[model] = 0.0
+        if before is not None:
+            self.began(before)

@@ -7,8 +7,10 @@ once they have nothing in hand. Where workers have to be started first, one thre
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from typing import Any
 
 from plait import machine
 from plait.engine.ending import Ending
@@ -16,6 +18,7 @@ from plait.engine.figures import Figures
 from plait.engine.mishaps import GuardedLane
 from plait.engine.outlet import Outlet
 from plait.engine.rules import Rules
+from plait.errors import PlaitError, WorkerLost
 from plait.events import Hub, PlacementChosen
 from plait.placement import Placement
 from plait.places.crew import Crew, Seat, Work, places
@@ -26,8 +29,34 @@ from plait.sync.ticker import ticker
 
 __all__ = ["Crews"]
 
+log = logging.getLogger("plait")
+
 #: One thread here, while workers start.
 BRIDGE = Placement("here", "serial", width=1)
+
+
+class _Attempt:
+    """Hears from a crew to which a lane would like to move: until its first seat is there, its troubles are its own."""
+
+    def __init__(self, lane: GuardedLane, failed: Callable[[BaseException], None]) -> None:
+        self._lane, self._failed, self._there = lane, failed, False
+        self.arrived, self.unreadable, self.scrambled = lane.arrived, lane.unreadable, lane.scrambled
+
+    def seated(self, seat: Seat) -> None:
+        self._there = True
+        self._lane.seated(seat)
+
+    def broken(self, error: BaseException, traceback: str) -> None:
+        if self._there:
+            self._lane.broken(error, traceback)
+        else:
+            self._failed(error)
+
+    def lost(self, seat: Seat, words: list[int], status: str, stack: str, opened: bool) -> None:
+        if self._there or opened:
+            self._lane.lost(seat, words, status, stack, opened)
+        else:
+            self._failed(WorkerLost(seat.pid, status, 0, stack, ""))
 
 
 class Crews:
@@ -53,6 +82,7 @@ class Crews:
         self.ending, self.hub, self.context, self.loop = ending, hub, context, loop
         self.figures: Figures = lane.figures
         self.on_seated: Callable[[], None] = lambda: None
+        self.on_failed: Callable[[], None] = lambda: None
         self._ticking = self._weighing = False
 
     def chose(self, placement: Placement, reasons: Sequence[str]) -> None:
@@ -81,14 +111,38 @@ class Crews:
 
     def move(self, placement: Placement, reasons: Sequence[str]) -> None:
         """Run the rest under `placement`. Until its first seat is there, the old ones go on."""
-        before, crew = self.ending.crew, self._crew(placement)
+        before, was = self.ending.crew, self.figures.placement
+        attempt = _Attempt(self.lane, lambda error: self._failed(before, was, error))
+        try:
+            crew = self._crew(placement, attempt)
+        except PlaitError as error:
+            self._failed(before, was, error)
+            return
         if not self._enter(crew, before):
             return
         self.chose(placement, reasons)
+        self.lane.line.limit = None
         self._room_for(placement)
         self._tick(placement)
         self.lane.on_seated = lambda seat: self._seated(seat, before)
         crew.open(placement.workers or 1)
+
+    def _failed(self, before: Crew | None, was: Placement | None, error: BaseException) -> None:
+        """The new placement cannot be opened: stay where we were."""
+        with self.ending.lock:
+            if self.ending.closed or before is None:
+                return
+            crew, self.ending.crew = self.ending.crew, before
+            if crew is not before and crew is not None:
+                self.ending.left.remove(before)
+                self.ending.left.append(crew)
+        if crew is not before and crew is not None:
+            self.lane.leave(crew)
+        self.lane.on_seated = lambda seat: None
+        log.debug("%s stays where it is: %s", self.rules.name, error)
+        if was is not None and was is not self.figures.placement:
+            self.chose(was, (f"it could not be moved: {type(error).__name__}: {error}",))
+        self.on_failed()
 
     def _enter(self, crew: Crew, left: Crew | None) -> bool:
         """`crew` is the one in use, `left` will be left; false when the run is over already."""
@@ -116,7 +170,7 @@ class Crews:
         # Handing over to a thread costs little: few items together, since those in hand cannot be moved elsewhere.
         self.lane.sizer.target = TARGET if placement.place != "here" else TARGET / 8
 
-    def _crew(self, placement: Placement) -> Crew:
+    def _crew(self, placement: Placement, listener: Any = None) -> Crew:
         here = placement.place == "here"
         loop = self.loop() if here and placement.style == "loop" else None
         rules = self.rules
@@ -130,15 +184,15 @@ class Crews:
             rules.impatience,
             rules.memory,
         )
-        return places.get(placement.place)(work, placement, self.lane)
+        return places.get(placement.place)(work, placement, listener or self.lane)
 
     def _tick(self, placement: Placement) -> None:
-        offs, patience = self.ending.offs, self.rules.patience
+        patience = self.rules.patience
         if patience is not None and not self._ticking:
-            offs.append(ticker().every(tick_for(patience), lambda: self.lane.watch(patience)))
+            self.ending.add(ticker().every(tick_for(patience), lambda: self.lane.watch(patience)))
         if placement.place != "here" and not self._weighing:
             self._weighing = True
-            offs.append(ticker().every(0.25, self._weigh))
+            self.ending.add(ticker().every(0.25, self._weigh))
         self._ticking = True
 
     def _weigh(self) -> None:

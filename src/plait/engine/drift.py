@@ -48,7 +48,12 @@ class Drift:
     @property
     def found(self) -> bool:
         """Whether the run has ended for it."""
-        return self._found is not None and self._found in self._halt
+        return self._found is not None and bool(self._found.unread)
+
+    def forget(self) -> None:
+        """The run goes on: what ended it here is over."""
+        if self._found in self._halt:
+            self._halt.remove(self._found)
 
     def rest(self) -> Iterator[Any]:
         """The items that are left."""

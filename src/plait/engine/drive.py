@@ -170,7 +170,10 @@ class Drive:
 
         def go_on() -> None:
             try:
-                if not self._act(planning.go_on(), source):
+                fed = self._act(planning.go_on(), source)
+                if self.conductor is not None and planning.measuring is not None:
+                    self.conductor.took(planning.measuring.late)  # if it has ended by now
+                if not fed:
                     self._feed(source)
             except BaseException as error:
                 self.lane.broken(error, "")
@@ -179,7 +182,11 @@ class Drive:
 
         thread = threading.Thread(target=self._context.copy().run, args=(go_on,), name="plait-drive", daemon=True)
         self.ending.probing, self.ending.thread = self.ending.thread, thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no thread left
+            self.ending.thread = self.ending.probing
+            self.lane.broken(error, "")
 
     def _act(self, chosen: plan.Chosen, source: Any) -> bool:
         """Open what was chosen; true when nothing is left to feed."""
@@ -202,15 +209,17 @@ class Drive:
         """Begin with one item at a time in each worker, and let their CPU time say whether threads would help."""
         why = "timeout= is set, and only a process can be killed"
 
-        def found(verdict: Verdict) -> None:
+        def judged(verdict: Verdict) -> None:
             share = f"CPU share {verdict.share:.2f}"
             if verdict.waits:
-                self.crews.chose(placement, (why, f"{share}: items wait"))
+                found, words = placement, "items wait"
             else:
-                narrow = Placement(placement.place, placement.style, placement.workers, 1)
-                self.crews.chose(narrow, (why, f"{share}: items compute"))
+                found, words = Placement(placement.place, placement.style, placement.workers, 1), "items compute"
+            self.crews.chose(found, (why, f"{share}: {words}"))
+            if self.conductor is not None:
+                self.conductor.began(found)
 
-        self.lane.trial, self.lane.line.limit, self.lane.on_verdict = Trial(), 1, found
+        self.lane.trial, self.lane.line.limit, self.lane.on_verdict = Trial(), 1, judged
 
     def _more_seats(self, count: int) -> None:
         self.crews.more(count)
@@ -242,7 +251,13 @@ class Drive:
         drift = self._drift
         assert drift is not None
         self._inline = self._drift = None
-        self._cancelled.clear()
+        drift.forget()
+        with self.ending.lock:
+            left = self.closed or self.lane.over
+        if self._cancelled:
+            raise self._cancelled[0]
+        if left:
+            raise RunCancelled("it was left before its end")
         self.lane.resume()
         self._begin_drive(drift.rest())
 

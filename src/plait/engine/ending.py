@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -34,11 +35,22 @@ class Ending:
         self.left: list[Crew] = []  # those of placements that the lane has moved away from
         self.loop: LoopThread | None = None
         self.thread: threading.Thread | None = None
+        self.reviewing: threading.Thread | None = None  # one that thinks about another placement
         self.probing: threading.Thread | None = None  # one that is still in an item
         self.feeding: Any = None
         self.offs: list[Callable[[], None]] = []  # what calls timers off
         self.cancelled = False
         self._checked = False
+        self._until = 0.0
+
+    def add(self, off: Callable[[], None]) -> None:
+        """What calls a timer off: at the end, or at once if that has been."""
+        with self.lock:
+            closed = self.closed
+            if not closed:
+                self.offs.append(off)
+        if closed:
+            off()
 
     def close(self) -> None:
         """End it all, from a thread."""
@@ -71,28 +83,38 @@ class Ending:
             self.loop.stop(0.0)
 
     def _stop(self) -> None:
+        self._until = time.monotonic() + THREADS
         for off in self.offs:
             off()
         if self.feeding is not None:
             self.feeding.cancel()
         self.lane.sender.close()
 
-    def _patience(self) -> float:
-        placement = self.lane.figures.placement
+    def _left(self) -> float:
+        """Seconds until all of it should be over."""
+        return max(0.1, self._until - time.monotonic())
+
+    def _patience(self, crew: Crew | None = None) -> float:
+        placement = getattr(crew, "placement", None) or self.lane.figures.placement
         if placement is not None and placement.place == "here":
             return THREADS
         return PROMPT if self.cancelled or not self.lane.settled else GENTLE
 
     def _end_left(self) -> list[str]:
-        return [one for crew in self.left for one in crew.close(self._patience(), prompt=self.cancelled)]
+        stuck = []
+        for crew in self.left:
+            wait = min(self._patience(crew), self._left())
+            stuck += crew.close(wait, prompt=self.cancelled)
+        return stuck
 
     def _end_crew(self) -> list[str]:
-        stuck = self.crew.close(self._patience(), prompt=self.cancelled) if self.crew is not None else []
+        crew = self.crew
+        stuck = crew.close(self._patience(crew), prompt=self.cancelled) if crew is not None else []
         return stuck + self._end_left()
 
     def _check(self, stuck: list[str]) -> None:
         self._checked = True
-        if self.loop is not None and not self.loop.stop(0.1 if stuck else THREADS) and not stuck:
+        if self.loop is not None and not self.loop.stop(0.1 if stuck else self._left()) and not stuck:
             stuck.append("the event loop's thread plait-loop, blocked by an item")
         thread = self.thread
         # Without an ident it never began: Ctrl-C struck while it was being started.
@@ -100,9 +122,11 @@ class Ending:
             thread.join(0.2)
             if thread.is_alive():
                 stuck.append("thread plait-drive, which waits for the source's next item")
+        if self.reviewing is not None and self.reviewing is not threading.current_thread():
+            self.reviewing.join(self._left())
         probing = self.probing
         if probing is not None and probing is not threading.current_thread():
-            probing.join(0.1 if stuck else THREADS)
+            probing.join(0.1 if stuck else self._left())
             if probing.is_alive():
                 stuck.append("thread plait-drive, in an item")
         if stuck:

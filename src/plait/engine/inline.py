@@ -108,11 +108,17 @@ class _Inline:
         Raises:
             BaseException: the run was cancelled.
         """
-        why = self.cancelled[0]
-        if not isinstance(why, Drifted):
-            raise why
-        why.unread.append(item)
+        if self.error is not None:
+            raise self.error
+        for why in self.cancelled:
+            if isinstance(why, Drifted):
+                why.unread.append(item)
         self.drifted = True
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ends the run as a failure, if anything does."""
+        return next((why for why in list(self.cancelled) if not isinstance(why, Drifted)), None)
 
     def first_call(self, item: Any) -> Any:
         """Call the function, and look whether it gives results at all."""
@@ -132,10 +138,10 @@ class _Inline:
         piece, outcomes, patience = Piece(index, [item]), self.outcomes, self.rules.patience
         while (wait := outcomes.again(piece, failed, time.monotonic())) is not None:
             until = time.monotonic() + wait
-            while (left := until - time.monotonic()) > 0 and not self.cancelled:
+            while (left := until - time.monotonic()) > 0 and self.error is None:
                 time.sleep(min(left, 0.05))
-            if self.cancelled:
-                raise self.cancelled[0]
+            if self.error is not None:
+                raise self.error
             began = time.perf_counter()
             try:
                 value = self.call(item)

@@ -42,8 +42,11 @@ LINGER = 0.002
 class Conducting(Protocol):
     """What adapts the lane."""
 
-    def heard(self, crew: Any, items: int, failed: int, seconds: float, cpu: float, busy: bool) -> int | None:
-        """Results came; returns the width that every seat of `crew` should have from now on, if that has changed."""
+    def heard(self, crew: Any, items: int, failed: int, seconds: float, cpu: float, busy: bool) -> bool:
+        """Results came; returns whether seats should have another width from now on."""
+
+    def resize(self) -> None:
+        """Give the seats their width."""
 
     def look(self, *, late: bool = False) -> None:
         """See how it goes; `late`: only if nobody has for long."""
@@ -147,6 +150,8 @@ class Lane:
                 self.intake.tell(piece, 0, 1)
             else:
                 self.intake.fail(Chunk.of(0, piece), 0, failed, segments)
+        if self.hub.wanted:
+            self.hub.emit(ChunkFinished(stage=self.rules.name, items=1, failed=int(failed is not None), seconds=0.0))
         self._settled(segments)
 
     def resume(self) -> None:
@@ -301,18 +306,18 @@ class Lane:
             if verdict is not None:
                 self.trial = None
                 self.line.limit = None if verdict.waits else 1
-            width = None
+            resized = False
             if self.conductor is not None and self.trial is None:
                 busy = bool(self.line) and not post.condemned
                 failed = len(batch.errors)
-                width = self.conductor.heard(seat.crew, count, failed, batch.seconds, cpu, busy)
+                resized = self.conductor.heard(seat.crew, count, failed, batch.seconds, cpu, busy)
             if seat.can_kill and not post.condemned:
                 post.condemned = seat.worn()
         if verdict is not None:
             self.on_verdict(verdict)
-        if width is not None:
-            seat.crew.resize(width)
         if self.conductor is not None:
+            if resized:
+                self.conductor.resize()
             self.conductor.look(late=True)
         if self.hub.wanted:
             failed, stage = len(batch.errors), self.rules.name
@@ -339,7 +344,7 @@ class Lane:
             spent = [post for post in self.posts.values() if post.spent]
             for post in spent:
                 del self.posts[post.seat]
-            self.figures.recycled += len(spent)
+            self.figures.recycled += sum(post.condemned != MOVED for post in spent)
         for event in events:
             self.hub.emit(event)
         if over:
@@ -349,7 +354,7 @@ class Lane:
         for post in spent:
             if not self.over:
                 post.seat.crew.retire(post.seat, post.condemned)
-                if post.condemned != MOVED:
+                if post.seat.crew not in self._left:
                     self._wanted(1)
 
     def _check_over(self) -> tuple[BaseException | None] | None:

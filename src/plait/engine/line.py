@@ -83,7 +83,7 @@ class Line:
 
     def next(self, post: Post, room: int, posts: Collection[Post]) -> Piece | None:
         """The next items for a seat that has room for `room`."""
-        if self.alone and not post.in_hand:
+        if self.alone and not post.in_hand and (post.seat.can_kill or not self.alone[0].crashes):
             return self.alone.popleft()
         if self.again:
             return self.again.popleft() if len(self.again[0].items) <= room else self.again[0].split(room)

@@ -33,6 +33,7 @@ from plait.places.processes.pool import default_pool
 from plait.places.processes.travel import cost, why_not
 from plait.styles.batch import Raised, raised
 from plait.styles.resources import open_sync
+from plait.styles.serial import refuse_coroutine
 from plait.styles.threads import inside
 from plait.sync.ticker import ticker
 
@@ -217,6 +218,11 @@ class Measuring:
             self._hand = None
         if self.left is not None:
             self.late = time.perf_counter() - began
+            if type(value) is CoroutineType:
+                try:
+                    refuse_coroutine(value)
+                except TypeError as error:
+                    value, problem = None, raised(error, 0.0)
             self.lane.probed_late(self.left, item, value, problem)
             return
         if type(value) is CoroutineType and not self._ran and not isinstance(self.rules.model, tuple):

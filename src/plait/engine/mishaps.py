@@ -12,7 +12,7 @@ from plait.engine.outlet import Segment
 from plait.engine.pieces import DONE, LATE, OPEN, Chunk, Piece, Post
 from plait.errors import CannotTravel, ItemTimeout, StartFailed, WorkerLost
 from plait.events import WorkerCrashed, WorkerEnded
-from plait.places.crew import MOVED, Seat
+from plait.places.crew import Seat
 from plait.policy.overdue import Overdue
 from plait.styles.batch import Raised, raised
 
@@ -58,8 +58,8 @@ class GuardedLane(Lane):
                 self._overdue.forget(id(seat))
                 for key in [key for key in self._since if key[0] == id(seat)]:
                     del self._since[key]
-            moved = post is not None and post.condemned == MOVED
-            wanted = not moved and (status != "not started" or not self.posts)
+            others = any(not other.condemned for other in self.posts.values())
+            wanted = seat.crew not in self._left and (status != "not started" or not others)
         if self.hub.wanted and not killed:
             self.hub.emit(WorkerCrashed(stage=self.rules.name, pid=seat.pid, status=status, suspects=tuple(suspects)))
         elif self.hub.wanted and post is not None:
@@ -109,7 +109,9 @@ class GuardedLane(Lane):
     def _crashed(self, chunk: Chunk, at: int, pid: int, status: str, stack: str, segments: list[Segment]) -> None:
         item = chunk.piece.part(at, at + 1)
         item.crashes += 1
-        if self.rules.on_crash == "rerun" and item.crashes < CRASHES:
+        # What may have killed a worker must not run where it would kill the caller.
+        elsewhere = any(post.seat.can_kill and not post.condemned for post in self.posts.values()) or not self.posts
+        if self.rules.on_crash == "rerun" and item.crashes < CRASHES and elsewhere:
             self.line.put_back(item, first=True)
             return
         hint = ""

@@ -195,7 +195,7 @@ class _Asking:
         """What besides the evidence decides, now."""
         figures = self.figures
         if not self.looked and self.travel is None:
-            self.looked, self.travel = True, why_not(self.function)
+            self.looked, self.travel = True, self._why_not()
         done = figures.finished + figures.failures
         remaining = None if figures.total is None else max(0, figures.total - done)
         warm = current.now is not None and current.now.warm
@@ -212,12 +212,17 @@ class _Asking:
             situation = replace(situation, pinned="it runs on its caller's event loop")
         return replace(situation, consumer_seconds=figures.consuming / figures.consumed if figures.consumed else 0.0)
 
+    def _why_not(self) -> str | None:
+        """Why the function, or what opens its resources, cannot travel."""
+        resources = dict(self.rules.resources)
+        return why_not(self.function) or (why_not(resources) if resources else None)
+
     def choose(self, evidence: Evidence | None) -> Choice:
         """The choice, now."""
         self.looked = True  # whether the function can travel is only looked at when it would have to
         choice = choose(evidence, self.situation())
         if choice.placement.place != "here" and self.travel is None:
-            self.travel = why_not(self.function)
+            self.travel = self._why_not()
             if self.travel is not None:
                 choice = choose(evidence, self.situation())
         self.looked = choice.placement.place != "here"

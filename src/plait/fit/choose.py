@@ -9,8 +9,8 @@ Every candidate placement is given the seconds that it would take for the remain
     processes+threads    start + max(ceil(n / kw) * (s + p),  n * (cpu + p + d) / c,  n * gil / k,  n * (p + d))
 
 The simplest whose time is close to the best wins: leaving `serial` must promise 1.2x, more machinery must promise 1.15x
-over less of it (2.5x where items wait and hardly need the GIL). What the source and the consumer take, they take in
-any case: nothing that runs beside them is faster than the slower of them. The figures that decide have that margin on a noisy machine, so that
+over less of it (2.5x where items wait and hardly need the GIL). What the source and the consumer take, they take in any
+case: nothing is faster than the slower of them. The figures that decide have these margins on a noisy machine, so that
 the choice is the same from run to run.
 """
 

@@ -37,6 +37,8 @@ BUDGET, BEYOND_FIRST = 0.060, 0.030
 LONG = 0.100
 #: Items, and seconds by the clock with all the waiting for the source, after which it is enough in any case.
 MOST_ITEMS, MOST_SECONDS = 2000, 0.5
+#: Items shorter than this, on average, cost more to hand over than to run, wherever to: so many of them tell.
+TINY, TINY_ITEMS = 1e-6, 300
 #: Seconds of items between two readings of the queue for a CPU.
 SAMPLE = 0.010
 #: Seconds of items after which a first guess is worth something.
@@ -59,7 +61,7 @@ def is_enough(items: int, first: float, rest: float, elapsed: float, imported: b
     """
     if items < 2:
         return items == 1 and first > LONG and not imported
-    if items >= MOST_ITEMS or elapsed > MOST_SECONDS:
+    if items >= MOST_ITEMS or elapsed > MOST_SECONDS or (items > TINY_ITEMS and rest < TINY * items):
         return True
     return rest >= BEYOND_FIRST and first + rest >= BUDGET
 

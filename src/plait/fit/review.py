@@ -6,8 +6,8 @@
 
 What was measured overrules what was predicted, and a prediction is trusted as far as that of the present placement
 holds. On a machine that others use, too, a placement that computes shows how many cores are left: nobody gets more.
-To move, a placement must promise or have shown 1.3 times what there is, serial items alone 1.4 times; `known` remembers
-what each has shown: so the lane settles.
+To move, a placement must promise or have shown 1.3 times what there is, serial items alone 1.4 times (1.15 times on a
+machine that is ours alone); `known` remembers what each has shown: so the lane settles.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ __all__ = ["Move", "Stretch", "available", "changed", "renewed", "review"]
 #: What a placement must promise or have shown to be moved to; and where it was shown by a probe, with a CPU at hand
 #: whenever it needed one.
 BETTER, BETTER_ALONE = 1.3, 1.4
+#: What must have been shown where nobody else wants the CPUs: such figures can be relied on.
+QUIET = 1.15
 #: Models whose items have a thread and a GIL to themselves.
 ALONE = ("serial", "processes")
 #: Items that cost this many times as much, or as little, are other items.
@@ -41,6 +43,7 @@ class Stretch:
         cpu: CPU seconds of the threads that ran them.
         gil_held: share of the time that the GIL of this process was held, where it was looked at.
         workers: threads that computed side by side.
+        crowded: share of their time for which these threads waited for a CPU that others had.
     """
 
     model: str
@@ -50,6 +53,7 @@ class Stretch:
     cpu: float
     gil_held: float | None = None
     workers: int = 1
+    crowded: float = 0.0
 
     @property
     def cores(self) -> float:
@@ -158,7 +162,8 @@ def review(now: Stretch, evidence: Evidence | None, situation: Situation, known:
         if model in known:
             alone = model == "serial"
             slowed = _one_core(left, now.workers, situation.cores) if alone else 1.0
-            gain, needed, how = known[model] * slowed / now.rate, BETTER_ALONE if alone else BETTER, "did"
+            needed = QUIET if now.crowded < 0.05 else BETTER_ALONE if alone else BETTER
+            gain, how = known[model] * slowed / now.rate, "did"
         else:
             gain, needed, how = items / max(taken, 1e-12) * factor / now.rate, BETTER, "should do"
         if gain >= needed and (best is None or gain > margin(fresh) * best[0]):

@@ -30,11 +30,14 @@ class HereCrew:
     def __init__(self, work: Work, placement: Placement, listener: Listener) -> None:
         self.work, self.placement, self.listener = work, placement, listener
         self.seat: _Threads | _Loop | None = None
-        self.closed = False
+        self.closed = self.opening = False
+        self.lock = threading.Lock()
 
     def open(self, seats: int) -> None:
         """Open the seat; there is only one."""
-        if self.seat is None and not self.closed:
+        with self.lock:
+            first, self.opening = not self.opening, True
+        if first and not self.closed:
             width = self.placement.width or 1
             kind = _Loop if self.placement.style == "loop" else _Threads
             seat = kind(self, width)
@@ -186,6 +189,8 @@ class _Loop(_Here):
             call()
         elif not self.loop.is_closed():
             self.loop.call_soon_threadsafe(call)
+
+    closing: asyncio.Task[list[str]] | None = None
 
     def close(self, wait: float) -> list[str]:
         if self.runner is None or self.loop.is_closed():

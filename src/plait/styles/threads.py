@@ -54,6 +54,7 @@ class ThreadsRunner:
         self._queue: SimpleQueue[_Share | None] = SimpleQueue()
         self._unfinished = 0  # shares that were put and are not done
         self._threads: dict[int, threading.Thread] = {}  # by slot
+        self._opened = 0  # threads that have their resources
         self._lock = threading.Lock()
         self._closing = False
         self._streaming = Streaming()
@@ -87,15 +88,25 @@ class ThreadsRunner:
         free = (slot for slot in range(self._width) if slot not in self._threads)
         for slot in list(itertools.islice(free, missing)):
             thread = threading.Thread(target=self._serve, args=(slot,), name=f"{self._name}-{slot}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system gives no more threads: those that there are will do
+                if not self._threads:
+                    raise
+                self._width = max(self._threads) + 1
+                log.warning("The system gives no more threads: %s goes on with %d.", self._name, len(self._threads))
+                return
             self._threads[slot] = thread
-            thread.start()
 
     def _serve(self, slot: int) -> None:
         try:
             call, finish = open_sync(self._function, self._resources)
         except BaseException as error:
-            self._broken(error)
+            if not self._give_way(slot, error):
+                self._broken(error)
             return
+        with self._lock:
+            self._opened += 1
         context = self._context.copy()
         context.run(inside.set, True)
         left = False
@@ -110,8 +121,22 @@ class ThreadsRunner:
                 log.exception("A resource of %s could not be closed.", self._name)
             if left:
                 with self._lock:
+                    self._opened -= 1
                     self._threads.pop(slot, None)
                     self._fill()
+
+    def _give_way(self, slot: int, error: BaseException) -> bool:
+        """A resource cannot be opened once more: go on with the threads that have theirs, if there are any."""
+        with self._lock:
+            self._threads.pop(slot, None)
+            others = self._opened
+            if others:
+                self._width = min(self._width, others)
+        if others:
+            log.warning(
+                "%s goes on with %d threads: a resource cannot be opened again (%r).", self._name, others, error
+            )
+        return others > 0
 
     def _work(self, slot: int, call: Callable[[Any], Any]) -> bool:
         """Run shares until there are no more; true when fewer threads are wanted."""

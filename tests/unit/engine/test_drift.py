@@ -45,13 +45,22 @@ def test_items_that_take_much_longer_end_it():
     drift, pairs, halt = watched()
     look(drift, pairs, 0.5, 0.1 / EACH)
     assert [type(one) for one in halt] == [Drifted]
+    assert not drift.found, "the run has not come to it yet"
+    halt[0].unread.append("next")
     assert drift.found
+
+
+def test_a_run_that_ended_by_itself_is_over():
+    drift, pairs, halt = watched()
+    look(drift, pairs, 0.5, 0.0)
+    assert halt
+    assert not drift.found
 
 
 def test_one_that_never_ends_does_too():
-    drift, pairs, _ = watched()
+    drift, pairs, halt = watched()
     look(drift, pairs, JUDGED + 2 * LOOK, 0)
-    assert drift.found
+    assert halt
 
 
 def test_a_consumer_that_takes_its_time_is_not_the_items_fault():

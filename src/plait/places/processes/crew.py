@@ -93,8 +93,9 @@ class ProcessCrew:
         """The worker closes the lane and ends, its memory worn; or goes back to the pool, since the lane has moved."""
         with self.lock:
             self.seats.discard(seat)
+            if reason == MOVED:
+                seat.opened = False  # `heard` gives it back once it has closed the lane
         if reason == MOVED:
-            seat.opened = False  # `heard` gives it back once it has closed the lane
             self.pool.expect(seat.remote)
             seat.post(Kind.CLOSE)
             return
@@ -118,14 +119,14 @@ class ProcessCrew:
                 return []
             self.closed = True
             seats = list(self.seats)
+            begun = [seat for seat in seats if seat.opened or seat.dead]
         for seat in seats:
             seat.post(Kind.CLOSE)
         until = time.monotonic() + wait
         # One that is still starting has nothing to end: it comes back to the pool when it hears of this, or is ended.
         for seat in seats:
-            if not (seat.opened or seat.dead):
+            if seat not in begun:
                 self.pool.expect(seat.remote)
-        begun = [seat for seat in seats if seat.opened or seat.dead]
         for seat in begun:
             if seat.ended.wait(max(0.0, until - time.monotonic())) and not seat.dead:
                 self.pool.give_back(seat.remote)
