@@ -12,6 +12,7 @@ LONGEST = 300
 
 #: Longer files, each with the reason why splitting it would hide its idea.
 LONG_FOR_A_REASON: dict[str, str] = {
+    "plait/engine/conductor.py": "the sums of one stretch, and all that is decided and done by them",
     "plait/engine/drive.py": "one run from start to end: cutting it would hide the order of its steps",
     "plait/engine/lane.py": "one lock guards it all, and who reads it has to see everything that is done under it",
     "plait/fit/width.py": "one search with all its states: who follows one step has to see the others",

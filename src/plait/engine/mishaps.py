@@ -110,7 +110,8 @@ class GuardedLane(Lane):
         item = chunk.piece.part(at, at + 1)
         item.crashes += 1
         # What may have killed a worker must not run where it would kill the caller.
-        elsewhere = any(post.seat.can_kill and not post.condemned for post in self.posts.values()) or not self.posts
+        able = [post.seat.can_kill for post in self.posts.values() if not post.condemned]
+        elsewhere = any(able) or not able
         if self.rules.on_crash == "rerun" and item.crashes < CRASHES and elsewhere:
             self.line.put_back(item, first=True)
             return
