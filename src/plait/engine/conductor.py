@@ -43,6 +43,8 @@ COMPUTES = 0.9
 SOON = 0.16
 #: Seconds of work that must be left for it to be worth trying whether less would do.
 TRIALS = 5.0
+#: Looks between two at what the machine has left.
+VETOES = 5
 #: Looks that the ticker may be late before those who bring results look themselves.
 LATE = 3
 
@@ -71,7 +73,7 @@ class Conductor:
         self._placement: Placement | None = None
         self._moving = self._moved = False
         self._rate = 0.0  # items a second of the stretch before
-        self._least = 1
+        self._least, self._warm, self._turn = 1, 0, 0
         self._looking, self._resizing = threading.Lock(), threading.Lock()
         self._looked = time.perf_counter()
         self._wait = FIRST
@@ -86,7 +88,6 @@ class Conductor:
         self._slump = Slump(Sums(self._since), self._rate)
         self._items = self._full = self._looks = 0
         self._busy = self._cpu = 0.0
-        self._warm = 0
         self._queued = self._queues()
 
     def began(self, placement: Placement) -> None:
@@ -209,6 +210,9 @@ class Conductor:
         self._looks += 1
         self._full += bool(self.lane.line)
         stuck = self._is_stuck(now)
+        self._turn += 1
+        if self._turn % VETOES == 0:
+            self._veto()
         if not stuck and (now - self._since < self._wait or self._items < 3 or self._warm > 0):
             return
         if self._items < 3:
@@ -216,7 +220,6 @@ class Conductor:
         self._spare()
         stretch, full = self._stretch(now), self._full >= 0.7 * self._looks
         self._rate = stretch.rate
-        self._veto()
         if not full:  # what a starved or blocked lane does says nothing about its placement
             self._begin_stretch()
             return

@@ -258,7 +258,8 @@ class Measuring:
         heavy = size_of(seen[0]) > HEAVY
         try:
             if not heavy:
-                return cost([item for pair in seen for item in pair]) / len(seen)
+                together = min(cost([item for pair in seen for item in pair]) for _ in range(2))
+                return max(0.0, together - min(cost([]) for _ in range(2))) / len(seen)  # a chunk has that once
             return min(cost(list(seen[0])) for _ in range(2))  # the first time, memory has to be found for it
         except Exception:
             return None

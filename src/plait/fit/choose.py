@@ -42,7 +42,7 @@ WORTH, SIMPLER = 1.2, 1.15
 #: that nobody has tried yet, at the mercy of what they wait for.
 LITTLE, WAITING = 0.15, 2.5
 #: Seconds an item to hand it out and take its result back: to a thread, and in a chunk to a process.
-TO_THREAD, TO_PROCESS = 5e-6, 2e-6
+TO_THREAD, TO_PROCESS = 5e-6, 1e-6
 #: Seconds to start a thread, and to pickle a byte where that was not measured.
 THREAD_START, PICKLE_BYTE = 1e-4, 5e-10
 #: How much longer an item takes without its own threads, as a power of their number: small products of matrices
