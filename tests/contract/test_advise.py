@@ -10,6 +10,8 @@ import pytest
 
 import plait
 
+pytestmark = pytest.mark.slow  # it tries models for seconds
+
 SECONDS = 3.0
 
 

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow  # it tries models for seconds
+
 FUNCTIONS = """
 import os, time
 
