@@ -43,6 +43,8 @@ COMPUTES = 0.9
 SOON = 0.16
 #: Seconds of work that must be left for it to be worth trying whether less would do.
 TRIALS = 5.0
+#: Bytes by which an item makes this process grow, from which on memory bounds how many are in progress.
+HEAVY = 1 << 20
 #: Looks between two at what the machine has left.
 VETOES = 5
 #: Looks that the ticker may be late before those who bring results look themselves.
@@ -115,6 +117,8 @@ class Conductor:
         if self.rules.buffer is not None:
             most = min(most, self.rules.buffer)
         known = self.evidence
+        if known is not None and known.growth > HEAVY:
+            most = min(most, max(1, int(machine.memory_available() / 2 / known.growth)))
         alone = known.seconds_mean if known is not None and not known.unfinished else None
         usual = known.raised / known.items if known is not None and known.items else 0.0
         # Items that compute as well need at least what keeps the cores busy: that much is known.

@@ -16,6 +16,7 @@ items would pass for items that release it. Time without a CPU, whose reading do
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from typing import Any, TypeVar
 from plait.fit.canary import Canary
 from plait.fit.evidence import Evidence, Sample, cpu_share, gil_held, handing_over, item_seconds, since, typical_seconds
 from plait.fit.sizes import size_of
+from plait.machine import resident_bytes
 from plait.machine.clocks import Reading, ThreadClock, switches
 
 __all__ = ["Probe", "is_enough"]
@@ -82,6 +84,7 @@ class Probe:
         self._cpus: list[float] = []
         self._samples: list[Sample] = []
         self._sizes: list[tuple[int, int]] = []
+        self._resident = 0
         self._helped = self._alone = 0.0
         self._first_switches = self._switches = 0
         self._items = self._raised = self._imported = 0
@@ -178,6 +181,7 @@ class Probe:
             bytes_out=sum(size for _, size in sizes) / len(sizes) if sizes else None,
             source=self._source / self._items,
             threads=self._threads(),
+            growth=max(0, (resident_bytes(os.getpid()) or 0) - self._resident) / self._items,
             raised=self._raised,
             notes=self._notes(alone),
         )
@@ -199,6 +203,7 @@ class Probe:
         clock = ThreadClock()
         self._canary.__enter__()
         self._clock, self._started = clock, time.perf_counter()
+        self._resident = resident_bytes(os.getpid()) or 0
         self._reading = clock.read()
 
     def _sample(self) -> None:

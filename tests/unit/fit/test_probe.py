@@ -345,3 +345,15 @@ def test_sizes_of_anything_are_known_without_running_its_code():
     assert size_of(endless) > 0
     assert size_of(holder) > 1000
     assert size_of(None) > 0
+
+
+def test_what_items_leave_in_memory_is_counted():
+    kept: list[bytearray] = []
+
+    def keep(x: Any) -> int:
+        kept.append(bytearray(os.urandom(1 << 20)) * 4)
+        time.sleep(0.001)
+        return x
+
+    found = measure(keep)
+    assert 2 << 20 < found.growth < 8 << 20
