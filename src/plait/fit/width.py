@@ -6,8 +6,8 @@
     easing    failures rose: a quarter, until they cease or turn out to have nothing to do with the width; then grow
 
 Goodput is that of a level in balance, by Little's law: width x successes / seconds that the items were in progress,
-together. So neither bursts of equal items nor the moment when a window happens to end distort it. The window opens when
-the items of the level before have come home.
+together, and no more than what has really ended. So neither bursts of equal items nor the moment when a window happens
+to end distort it. The window opens when the items of the level before have come home.
 
 Source: slow start and multiplicative decrease as in TCP (Jacobson, 1988), on goodput instead of losses: a batch client
 wants throughput and can queue. Additive growth needs 10,000 round trips to reach 10,000, gradients of latency reach 3 %
@@ -80,6 +80,7 @@ class Width:
     _window: Window = field(default_factory=Window, init=False)
     _quick: Window = field(default_factory=Window, init=False)  # only items that began after the last change
     _recent: Window = field(default_factory=Window, init=False)  # for the failures
+    _opened: float = field(default=0.0, init=False)  # when the window's first item ended
     _spread: float = field(default=0.0, init=False)
     _each: float = field(default=0.0, init=False)
     _ceiling: int | None = field(default=None, init=False)  # a width that failed
@@ -127,6 +128,8 @@ class Width:
             self._ended, self._changed = 0, now
             return False
         if self._home(now) and (fresh or not self._far):
+            if not self._window.items:
+                self._opened = now
             self._window.add(items, failed, seconds)
         self._decide(now)
         return self.width != before
@@ -176,7 +179,9 @@ class Width:
             return
         spread = max(window.spread, 0.9 * self._spread)
         blur = math.sqrt(spread / window.items)
-        level = Level(self.width, self.width / window.each * self._worth(window), blur)
+        # Slots that stand idle between two items (who hands them out cannot keep up) do not show in the items' seconds.
+        rate = min(self.width / window.each, window.items / max(now - self._opened, 1e-9))
+        level = Level(self.width, rate * self._worth(window), blur)
         least = LEAST if growing else 4 * LEAST  # a trial is rare and may take long
         if window.items < LONGEST * max(least, self.width) and not self._clear(level, window.each):
             return
