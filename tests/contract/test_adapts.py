@@ -61,8 +61,8 @@ async def computes(item: int) -> int:
 
 class TestPlacement:
     def test_items_that_begin_to_compute_move_to_processes(self):
-        run = plait.map(turns_into_computing, range(1100), width=32)
-        assert list(run) == list(range(1100))
+        run = plait.map(turns_into_computing, range(1700), width=32)
+        assert list(run) == list(range(1700))
         assert models(run)[0] == "threads"
         assert any(model.startswith("processes") for model in models(run)), run.report.explain()
         assert "GIL held" in run.report.explain()
@@ -168,7 +168,7 @@ class TestWidth:
 class TestChangesAreTold:
     def test_observers_hear_of_each_placement(self):
         heard = []
-        run = plait.map(turns_into_computing, range(1100), width=32)
+        run = plait.map(turns_into_computing, range(1700), width=32)
         with run.observe(heard.append, types=[plait.events.PlacementChosen]):
             run.wait()
         assert heard[0].model == "threads"
@@ -306,7 +306,7 @@ class TestTrouble:
 
     def test_nothing_is_left_of_a_run_that_changed_and_was_left(self, nothing_left):
         for stop in (5, 400):
-            with plait.map(turns_into_computing, range(1100), width=32) as run:
+            with plait.map(turns_into_computing, range(1700), width=32) as run:
                 for result in run:
                     if result >= stop:
                         break

@@ -236,8 +236,7 @@ class Conductor:
         growing = self.width is not None and not self.width.settled and stretch.cores < SATURATED
         if self.situation is not None and (stuck or not growing):
             self._moving = True
-            args = (stretch, stuck)
-            thread = threading.Thread(target=self._reconsider, args=args, name="plait-review", daemon=True)
+            thread = threading.Thread(target=self._reconsider, args=(stretch,), name="plait-review", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # the system has no thread left
@@ -299,9 +298,9 @@ class Conductor:
 
     # --- moving -----------------------------------------------------------------------------------------------------
 
-    def _reconsider(self, stretch: Stretch, stuck: bool) -> None:
-        crew = self.crews.ending.crew
-        if stuck and crew is not None:  # what is in progress keeps this process busy, and nobody else gets its turn
+    def _reconsider(self, stretch: Stretch) -> None:
+        crew = self.crews.ending.crew if stretch.model == "threads" else None
+        if crew is not None:  # else many threads that compute would leave nobody else the GIL, least of all this one
             self.lane.hold(crew, held=True)
         try:
             computes = self.evidence is not None and self.evidence.cpu_share > 0.5
@@ -324,7 +323,7 @@ class Conductor:
         except Exception:
             log.exception("A review of %s failed; the run goes on as it is.", self.rules.name)
         finally:
-            if stuck and crew is not None:
+            if crew is not None and self._placement is not None:  # else it is held until the new seats are there
                 self.lane.hold(crew, held=False)
             self._begin_stretch()
             self._moving = False
@@ -345,3 +344,6 @@ class Conductor:
         self.known[model] = 0.0
         if before is not None:
             self.began(before)
+        crew = self.crews.ending.crew
+        if crew is not None:
+            self.lane.hold(crew, held=False)

@@ -19,6 +19,8 @@ MOST = 8192
 HEAVY = 2 << 20
 #: Seconds of work, items and bytes that may lie between source and consumer.
 AHEAD, DEEPEST, AHEAD_BYTES = 1.0, 65536, 64 << 20
+#: Seconds of an item from which on so many for each slot are enough.
+LONG, EACH = 0.001, 8
 #: One estimate may raise the size by this factor: a few fast items prove little about the next thousand.
 GROWTH = 4
 
@@ -73,6 +75,8 @@ class Sizer:
         least = 2 * slots + 8
         rate = slots / self.seconds_per_item if self.seconds_per_item else least
         wanted = max(256, min(rate * AHEAD, DEEPEST))
+        if (self.seconds_per_item or 0.0) > LONG:  # some for each slot will do: there may be very many slots
+            wanted = min(wanted, 256 + EACH * slots)
         if self.bytes_per_item:
             wanted = min(wanted, AHEAD_BYTES / self.bytes_per_item)
         return int(max(least, wanted))
