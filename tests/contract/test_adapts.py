@@ -198,19 +198,27 @@ class TestChangesAreTold:
 class TestTrouble:
     """What goes wrong beside a change is not the change's to spoil."""
 
-    def test_cancelling_while_an_item_of_the_consumers_own_is_slow(self):
-        slow = threading.Event()
+    def test_cancelling_while_an_item_of_the_consumers_own_is_slow(self, until):
+        slow, go = threading.Event(), threading.Event()
 
         def item(n: int) -> int:
             if n == 50_000:
                 slow.set()
-                time.sleep(0.6)
+                go.wait(10)
             return n
 
+        def cancel() -> None:
+            slow.wait(10)
+            until(lambda: run._drive._cancelled, what="the slow item to be noticed")
+            run.cancel()
+            go.set()
+
         run = plait.map(item, range(100_000))
-        threading.Thread(target=lambda: (slow.wait(10), time.sleep(0.4), run.cancel())).start()
+        cancelling = threading.Thread(target=cancel)
+        cancelling.start()
         with pytest.raises(plait.RunCancelled):
             list(run)
+        cancelling.join()
 
     def test_a_retry_that_waits_is_no_slow_item(self):
         failed = []

@@ -12,7 +12,7 @@ from typing import Any
 
 import plait
 from plait.cli.delivery import claim_stdout
-from plait.cli.inputs import source_of
+from plait.cli.inputs import model_of, source_of
 from plait.cli.interrupts import Interrupts
 from plait.cli.target import load
 from plait.errors import PlaitError
@@ -42,9 +42,8 @@ class Advising:
 
     def options(self) -> dict[str, Any]:
         """Those of `plait.advise`, without those that were left to it."""
-        names = [name.strip() for name in self.model.split(",")]
         given = {
-            "model": names[0] if len(names) == 1 else tuple(names),
+            "model": model_of(self.model),
             "workers": self.workers,
             "width": self.width,
             "timeout": self.timeout,

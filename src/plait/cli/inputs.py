@@ -7,7 +7,13 @@ from typing import Any
 
 from plait.surface import read
 
-__all__ = ["source_of"]
+__all__ = ["model_of", "source_of"]
+
+
+def model_of(text: str) -> str | tuple[str, ...]:
+    """What `--model` names: a model, or several with commas between."""
+    names = [name.strip() for name in text.split(",")]
+    return names[0] if len(names) == 1 else tuple(names)
 
 
 def source_of(path: str, format: str | None, encoding: str) -> read.Source[Any]:

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import plait
 from plait.cli.delivery import Delivery, FirstFailure, claim_stdout, counted
-from plait.cli.inputs import source_of
+from plait.cli.inputs import model_of, source_of
 from plait.cli.interrupts import Interrupts
 from plait.cli.target import load
 from plait.errors import PlaitError, TooManyFailures
@@ -54,9 +54,8 @@ class Mapping:
 
     def options(self) -> dict[str, Any]:
         """Those of `plait.map`, without those that were left to it."""
-        names = [name.strip() for name in self.model.split(",")]
         given = {
-            "model": names[0] if len(names) == 1 else tuple(names),
+            "model": model_of(self.model),
             "workers": self.workers,
             "width": self.width,
             "ordered": not self.unordered,

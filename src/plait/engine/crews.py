@@ -39,11 +39,11 @@ class _Attempt:
     """Hears from a crew to which a lane would like to move: until its first seat is there, its troubles are its own."""
 
     def __init__(self, lane: GuardedLane, failed: Callable[[BaseException], None]) -> None:
-        self._lane, self._failed, self._there = lane, failed, False
+        self._lane, self._tell, self._there, self._over = lane, failed, False, False
         self.arrived, self.unreadable, self.scrambled = lane.arrived, lane.unreadable, lane.scrambled
 
     def seated(self, seat: Seat) -> None:
-        self._there = True
+        self._there = not self._over
         self._lane.seated(seat)
 
     def broken(self, error: BaseException, traceback: str) -> None:
@@ -57,6 +57,12 @@ class _Attempt:
             self._lane.lost(seat, words, status, stack, opened)
         else:
             self._failed(WorkerLost(seat.pid, status, 0, stack, ""))
+
+    def _failed(self, error: BaseException) -> None:
+        """Once: each of its workers may have the same trouble."""
+        if not self._over:
+            self._over = True
+            self._tell(error)
 
 
 class Crews:

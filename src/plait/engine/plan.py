@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from plait import machine
@@ -67,10 +68,16 @@ def situation_of(
         inside_worker=inside,
         workers=rules.workers,
         width=rules.width,
-        start_seconds=WARM if warm else current.now.start_seconds if current.now is not None else START,
+        start_seconds=WARM if warm else _start_seconds(),
         allowed=rules.model if isinstance(rules.model, tuple) else None,
         travel=travel,
     )
+
+
+def _start_seconds() -> float:
+    """What starting workers costs now, as measured where that has been."""
+    pool = current.now
+    return START if pool is None else WARM if pool.warm else pool.start_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,19 +205,28 @@ class _Asking:
             self.looked, self.travel = True, self._why_not()
         done = figures.finished + figures.failures
         remaining = None if figures.total is None else max(0, figures.total - done)
-        warm = current.now is not None and current.now.warm
+        consumer = figures.consuming / figures.consumed if figures.consumed else 0.0
+        return replace(
+            self._always,
+            remaining=remaining,
+            start_seconds=_start_seconds(),
+            travel=self.travel,
+            consumer_seconds=consumer,
+        )
+
+    @cached_property
+    def _always(self) -> Situation:
+        """What stays as it is: looking at the function's code costs too much for every review."""
         situation = situation_of(
             self.function,
             self.rules,
             is_async=self.is_async,
-            remaining=remaining,
-            warm=warm,
+            remaining=None,
+            warm=False,
             inside=self.inside,
-            travel=self.travel,
+            travel=None,
         )
-        if self.at_home:
-            situation = replace(situation, pinned="it runs on its caller's event loop")
-        return replace(situation, consumer_seconds=figures.consuming / figures.consumed if figures.consumed else 0.0)
+        return replace(situation, pinned="it runs on its caller's event loop") if self.at_home else situation
 
     def _why_not(self) -> str | None:
         """Why the function, or what opens its resources, cannot travel."""
