@@ -16,6 +16,9 @@ if TYPE_CHECKING:
         CannotTravel,
         FunctionStopped,
         ItemTimeout,
+        JournalBusy,
+        JournalChanged,
+        JournalError,
         MissingExtra,
         OptionError,
         PlaitError,
@@ -26,12 +29,18 @@ if TYPE_CHECKING:
         UnknownOption,
         WorkerLost,
     )
+    from plait.engine.regroup import Window
     from plait.failure import Failure
+    from plait.journal.journal import Journal
     from plait.placement import Placement
     from plait.places.processes.pool import Pool, default_pool
+    from plait.policy.hedge import Hedge
+    from plait.policy.limit import Limit
+    from plait.policy.rate import Rate
     from plait.policy.retry import Retry
     from plait.surface import read, write
     from plait.surface.advise import Advice, advise
+    from plait.surface.flow import Flow, flow
     from plait.surface.map import map, starmap
     from plait.surface.report import Report
     from plait.surface.run import Run
@@ -41,13 +50,21 @@ __all__ = [
     "Advice",
     "CannotTravel",
     "Failure",
+    "Flow",
     "FunctionStopped",
+    "Hedge",
     "ItemTimeout",
+    "Journal",
+    "JournalBusy",
+    "JournalChanged",
+    "JournalError",
+    "Limit",
     "MissingExtra",
     "OptionError",
     "Placement",
     "PlaitError",
     "Pool",
+    "Rate",
     "Report",
     "Retry",
     "Run",
@@ -57,11 +74,13 @@ __all__ = [
     "Task",
     "TooManyFailures",
     "UnknownOption",
+    "Window",
     "WorkerLost",
     "__version__",
     "advise",
     "default_pool",
     "events",
+    "flow",
     "map",
     "read",
     "starmap",
@@ -72,9 +91,15 @@ __all__ = [
 _HOMES = {
     "plait.failure": ("Failure",),
     "plait.placement": ("Placement",),
+    "plait.engine.regroup": ("Window",),
+    "plait.journal.journal": ("Journal",),
+    "plait.policy.hedge": ("Hedge",),
+    "plait.policy.limit": ("Limit",),
+    "plait.policy.rate": ("Rate",),
     "plait.policy.retry": ("Retry",),
     "plait.places.processes.pool": ("Pool", "default_pool"),
     "plait.surface.advise": ("Advice", "advise"),
+    "plait.surface.flow": ("Flow", "flow"),
     "plait.surface.map": ("map", "starmap"),
     "plait.surface.report": ("Report",),
     "plait.surface.run": ("Run",),

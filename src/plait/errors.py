@@ -2,7 +2,8 @@
 
 Three families. *You misused it*: `OptionError`, `UnknownOption`, `RunUsedTwice`, `MissingExtra`. *Your function
 failed*: `ItemTimeout`, `TooManyFailures`, `CannotTravel`, `FunctionStopped` (what a function raises itself is raised
-as it is, with notes). *The world failed*: `WorkerLost`, `StartFailed`, `RunCancelled`.
+as it is, with notes). *The world failed*: `WorkerLost`, `StartFailed`, `RunCancelled`, `JournalError`, `JournalBusy`
+(of `JournalChanged`, a warning, the run goes on).
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ __all__ = [
     "CannotTravel",
     "FunctionStopped",
     "ItemTimeout",
+    "JournalBusy",
+    "JournalChanged",
+    "JournalError",
     "MissingExtra",
     "OptionError",
     "PlaitError",
@@ -165,3 +169,33 @@ class RunCancelled(PlaitError):
     def __init__(self, why: str = "run.cancel() was called") -> None:
         self.why = why
         super().__init__(f"The run was cancelled ({why}); results that were not delivered yet are gone.")
+
+
+class JournalError(PlaitError):
+    """A journal cannot be used, or cannot hold a key or a result faithfully."""
+
+    def __init__(self, path: str, problem: str, remedy: str) -> None:
+        self.path, self.problem, self.remedy = path, problem, remedy
+        super().__init__(f"Journal {path}: {problem}. {remedy}")
+
+
+class JournalBusy(JournalError):
+    """Another run uses this journal."""
+
+    def __init__(self, path: str, pid: int | None = None) -> None:
+        self.pid = pid
+        who = "another run" if pid is None else f"the run of process {pid}"
+        super().__init__(
+            path, f"{who} is using it", "Wait until that run has ended, or give this run a journal of its own."
+        )
+
+
+class JournalChanged(PlaitError, UserWarning):
+    """A function or its options are not those with which a journal's results were recorded."""
+
+    def __init__(self, path: str, stage: str, changed: str) -> None:
+        self.path, self.stage, self.changed = path, stage, changed
+        super().__init__(
+            f"Journal {path}: stage {stage!r} has changed since its results were recorded: {changed}. They are "
+            "replayed all the same. To run every item again, delete the file (`plait map` has --restart for that)."
+        )

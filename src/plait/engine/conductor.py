@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from plait import machine
@@ -338,6 +338,26 @@ class Conductor:
         self._moved = True
         self._wait, self._reference = min(2 * max(self._wait, FIRST), RARELY), None
         self.crews.move(placement, move.reasons)
+
+    def pause(self) -> bool:
+        """Decide nothing until `renew`; false if a move is on its way."""
+        with self._looking:
+            if self._moving or self._placement is None:
+                return False
+            self._moving = True
+            return True
+
+    def renew(self, placement: Placement, reasons: Sequence[str]) -> None:
+        """The function has become another one: open a crew for that, and forget what was known of it."""
+        self.evidence, self.seen, self._reference = None, None, None
+        self.known.clear()
+        with self.lane.lock:
+            self._placement = self.width = None
+        self.crews.on_seated = lambda: self.began(placement)
+        self.crews.on_failed = lambda: self.began(placement)
+        self._moved = True
+        self.crews.move(placement, reasons)
+        self._moving = False
 
     def _stay(self, model: str, before: Placement | None) -> None:
         """A move came to nothing: go on as before, and do not try that again."""

@@ -15,6 +15,7 @@ from typing import Any
 from plait import machine
 from plait.engine.ending import Ending
 from plait.engine.figures import Figures
+from plait.engine.hedging import LOOK
 from plait.engine.mishaps import GuardedLane
 from plait.engine.outlet import Outlet
 from plait.engine.rules import Rules
@@ -116,7 +117,7 @@ class Crews:
         crew.open(placement.workers or 1)
 
     def move(self, placement: Placement, reasons: Sequence[str]) -> None:
-        """Run the rest under `placement`. Until its first seat is there, the old ones go on."""
+        """Run the rest under `placement`, or another function. Until its first seat is there, the old ones go on."""
         before, was = self.ending.crew, self.figures.placement
         attempt = _Attempt(self.lane, lambda error: self._failed(before, was, error))
         try:
@@ -170,7 +171,7 @@ class Crews:
 
     def _room_for(self, placement: Placement) -> None:
         if self.rules.buffer is None:
-            wanted = 2 * (placement.workers or 1) * (placement.width or 1) + 8
+            wanted = max(self.rules.least_buffer, 2 * (placement.workers or 1) * (placement.width or 1) + 8)
             self.outlet.buffer = max(self.outlet.buffer, wanted) if self._ticking else wanted
         self.lane.sizer.most = max(1, self.outlet.buffer // 8)
         # Handing over to a thread costs little: few items together, since those in hand cannot be moved elsewhere.
@@ -196,6 +197,8 @@ class Crews:
         patience = self.rules.patience
         if patience is not None and not self._ticking:
             self.ending.add(ticker().every(tick_for(patience), lambda: self.lane.watch(patience)))
+        if self.lane.hedging is not None and not self._ticking:
+            self.ending.add(ticker().every(LOOK, self.lane.hedge))
         if placement.place != "here" and not self._weighing:
             self._weighing = True
             self.ending.add(ticker().every(0.25, self._weigh))

@@ -10,23 +10,22 @@ A serial run has none of this: its items are run inline, by the consumer.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import os
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from typing import Any
 
 from plait.engine import plan
+from plait.engine.admission import Admission
 from plait.engine.conductor import Conductor
+from plait.engine.consuming import Consuming
 from plait.engine.crews import Crews
-from plait.engine.drift import Drift
 from plait.engine.earlier import Earlier
 from plait.engine.ending import Ending
 from plait.engine.figures import Figures
-from plait.engine.inline import run_inline
+from plait.engine.fuse import fused
 from plait.engine.loops import LoopThread
 from plait.engine.mishaps import GuardedLane
 from plait.engine.outlet import Outlet
@@ -36,7 +35,6 @@ from plait.engine.source import Bridge, feed, feed_async, length
 from plait.engine.trial import Trial, Verdict
 from plait.errors import RunCancelled
 from plait.events import Hub, RunFinished, RunStarted
-from plait.fit.evidence import Evidence
 from plait.placement import Placement
 
 __all__ = ["Drive"]
@@ -47,8 +45,13 @@ _names = itertools.count(1)
 PROBED = 4096
 
 
-class Drive:
-    """Runs `function` over `items` by `rules`, telling `hub`."""
+class Drive(Consuming):
+    """Runs `function` over `items` by `rules`, telling `hub`.
+
+    Parameters:
+        fed: it is a stage of a flow whose items come from another; feeds: its results go to another.
+        alone: it is the whole run, and tells of its start and end.
+    """
 
     def __init__(
         self,
@@ -58,29 +61,35 @@ class Drive:
         hub: Hub,
         *,
         is_async: bool,
+        fed: bool = False,
+        feeds: bool = False,
+        alone: bool = True,
     ) -> None:
+        super().__init__()
         self.function, self.items, self.rules, self.hub, self.is_async = function, items, rules, hub, is_async
-        self.name = f"run-{next(_names)}"
-        self.figures = Figures(rules.name, total=length(items))
+        self.name = f"run-{next(_names)}" if alone else ""
+        self.figures = Figures(rules.name, total=length(items), fed=fed, feeds=feeds)
         self.asked = plan.asked_for(rules, is_async)
-        self.outlet = Outlet(rules.ordered, rules.buffer or PROBED)
+        self.outlet = Outlet(rules.ordered, rules.buffer or max(PROBED, rules.least_buffer))
         self.lane = GuardedLane(rules, self.outlet, self.figures, hub, self._more_seats)
         self.ending = Ending(self.lane)
         self.loop: asyncio.AbstractEventLoop | None = None
         self.started = False
         self.closed = False
         self._pid = os.getpid()
-        self._consumed = False
         self._context = copy_context()
         self.crews: Crews = Crews(
             function, rules, self.lane, self.outlet, self.ending, hub, self._context, self._need_loop
         )
-        self._inline: Generator[Any, None, None] | None = None
-        self._drift: Drift | None = None
         self.earlier: Earlier | None = None
         self.conductor: Conductor | None = None
-        self._handed: tuple[float, int] | None = None  # when the consumer got results, and how many
-        self._cancelled: list[BaseException] = []  # what an inline run looks at between two items
+        self.before: Drive | None = None  # the stage before, if this one may be fused with it
+        self.root: Drive = self  # whose workers run it
+
+    @property
+    def all_figures(self) -> tuple[Figures, ...]:
+        """Its figures, as those of the only stage."""
+        return (self.figures,)
 
     # --- starting ---------------------------------------------------------------------------------------------------
 
@@ -90,7 +99,7 @@ class Drive:
             if self.started or self.closed:
                 return
             self.started = True
-        self.loop = loop
+        self.loop = loop or self.loop
         reaper().enter()
         self._begin()
         self._begin_drive()
@@ -103,7 +112,7 @@ class Drive:
 
     def _begin(self) -> None:
         self.figures.start()
-        if self.hub.wanted:
+        if self.hub.wanted and self.name:
             self.hub.emit(RunStarted(run=self.name, total=self.figures.total))
 
     @property
@@ -127,13 +136,16 @@ class Drive:
 
     def _drive(self, source: Any = None) -> None:
         try:
+            joined = self.asked is not None and self._joined(self.asked)
             if source is not None:
                 pass
             elif hasattr(self.items, "__aiter__"):
                 source = Bridge(aiter(self.items), self._need_loop())
             else:
                 source = iter(self.items)
-            if self.asked is not None:
+            if joined:
+                pass
+            elif self.asked is not None:
                 self.crews.chose(self.asked, ("model= asks for it",))
                 self._open(self.asked)
             elif self._choose(source):
@@ -192,18 +204,62 @@ class Drive:
         """Open what was chosen; true when nothing is left to feed."""
         self.crews.chose(chosen.placement, chosen.reasons)
         self.figures.evidence = chosen.evidence
-        if chosen.inline and not chosen.ended and self._consumed_inline:
+        if chosen.inline and not chosen.ended and self._consumed_inline and self._plain:
             self._go_inline(source, chosen.evidence)
             return True
         if chosen.on_trial:
             self._try(chosen.placement)
         if not (chosen.ended and self.lane.settled):
             self._open(chosen.placement, chosen)
+            self._join(chosen.placement)
+        if self.lane.admission is not None:
+            self.lane.admission.forget()
         for item in chosen.unread:
             self.lane.offer(item)
         if chosen.ended and not self.lane.read_all:
             self.lane.end()
         return chosen.ended
+
+    # --- fusing with the stage before -------------------------------------------------------------------------------
+
+    def _joined(self, placement: Placement) -> bool:
+        """Whether this stage runs in the workers of the one before, which has not begun, from the start."""
+        before = self.before
+        if before is None or before.started or before.asked != placement or placement.model != "processes":
+            return False
+        before.function = before.crews.function = fused(
+            before.function, before.rules.name, self.function, self.rules.name
+        )
+        self._told_joined(before, placement)
+        return True
+
+    def _join(self, placement: Placement) -> None:
+        """Have the workers of the stage before run this one, too, if both are in worker processes."""
+        if self.before is not None and placement.model == "processes" and self.before.root.take_in(self):
+            self._told_joined(self.before.root, placement)
+
+    def _told_joined(self, root: Drive, placement: Placement) -> None:
+        self.root = root
+        if self.lane.admission is None:
+            self.lane.admits(Admission(False))
+        self.crews.chose(placement, (f"it runs together with {root.rules.name}, in the same workers",))
+
+    def take_in(self, later: Drive) -> bool:
+        """Run `later`'s function behind this one's from now on; false if that cannot be done now."""
+        placement, crews = self.figures.placement, self.crews
+        if placement is None or placement.model != "processes" or self.lane.over or self.closed:
+            return False
+        function = fused(self.function, self.rules.name, later.function, later.rules.name)
+        reasons = (*self.figures.reasons, f"{later.rules.name} computes in worker processes, too: it runs here as well")
+        if self.conductor is not None and not self.conductor.pause():
+            return False
+        self.function = crews.function = function
+        self.earlier = None  # what is measured now is not this function's
+        if self.conductor is not None:
+            self.conductor.renew(placement, reasons)
+        else:
+            crews.move(placement, reasons)
+        return True
 
     def _try(self, placement: Placement) -> None:
         """Begin with one item at a time in each worker, and let their CPU time say whether threads would help."""
@@ -234,113 +290,6 @@ class Drive:
             self.crews.on_seated = lambda: conductor.began(placement)
         self.crews.open(placement, bridge=chosen is not None and chosen.bridge)
 
-    # --- consuming --------------------------------------------------------------------------------------------------
-
-    _consumed_inline = False
-
-    def _go_inline(self, source: Iterator[Any], evidence: Evidence | None) -> None:
-        """Let the consumer run the rest itself, until items turn out to take longer than was measured."""
-        pairs = enumerate(source, self.figures.read)
-        self._inline = self._run_inline(pairs)
-        if evidence is not None:
-            self._drift = Drift(self._inline, pairs, evidence, self._cancelled)
-        self.outlet.finish()
-
-    def _resume(self) -> None:
-        """Items have changed while the consumer ran them: measure again, and go on with what fits now."""
-        drift = self._drift
-        assert drift is not None
-        self._inline = self._drift = None
-        drift.forget()
-        with self.ending.lock:
-            left = self.closed or self.lane.over
-        if self._cancelled:
-            raise self._cancelled[0]
-        if left:
-            raise RunCancelled("it was left before its end")
-        self.lane.resume()
-        self._begin_drive(drift.rest())
-
-    def results(self) -> Iterator[Any]:
-        """Results for a consumer in a thread, one by one at the speed of C."""
-        asked = self.asked
-        here = not self.started and not hasattr(self.items, "__aiter__")
-        if here and asked is not None and asked.place == "here" and asked.style == "serial":
-            return self._serial()
-        return itertools.chain.from_iterable(self._segments())
-
-    def _serial(self) -> Iterator[Any]:
-        assert self.asked is not None
-        self.started = True
-        self._begin()
-        self.crews.chose(self.asked, ("model= asks for it",))
-        self._inline = self._run_inline(iter(self.items))
-        return self._inline
-
-    def _run_inline(self, source: Iterator[Any]) -> Generator[Any, None, None]:
-        figures = self.figures
-        figures.seats = 1
-        return run_inline(
-            self.function, source, figures.read, self.rules, figures, self.hub, self._cancelled, self.close
-        )
-
-    def _segments(self) -> Iterator[Any]:
-        self._consumed = True
-        if not self.started:
-            self._consumed_inline = True
-        self.start()
-        try:
-            while True:
-                while (results := self._take()) is not None:
-                    yield results
-                if self._inline is None:
-                    break
-                with self._drift or contextlib.nullcontext():
-                    yield self._inline
-                if self._drift is None or not self._drift.found:
-                    break
-                self._resume()
-        except GeneratorExit:  # left before its end, perhaps by the garbage collector, in any thread
-            reaper().end(self.close)
-            raise
-        except BaseException:
-            self.close()
-            raise
-        self.close()
-
-    def _take(self) -> list[Any] | None:
-        figures, began = self.figures, time.perf_counter()
-        if self._handed:
-            figures.consuming += began - self._handed[0]
-            figures.consumed += self._handed[1]
-            self._handed = None
-        results = None
-        try:
-            results = self.outlet.take()
-            return results
-        finally:
-            now = time.perf_counter()
-            figures.waited += now - began
-            self._handed = (now, len(results)) if results else None
-
-    async def results_async(self) -> AsyncIterator[Any]:
-        """Results for a consumer on an event loop."""
-        self._consumed = True
-        self.start(asyncio.get_running_loop())
-        try:
-            while (results := await self._take_async()) is not None:
-                for result in results:
-                    yield result
-        finally:
-            await self.close_async()
-
-    async def _take_async(self) -> list[Any] | None:
-        began = time.perf_counter()
-        try:
-            return await self.outlet.take_async()
-        finally:
-            self.figures.waited += time.perf_counter() - began
-
     # --- ending -----------------------------------------------------------------------------------------------------
 
     def cancel(self, why: str) -> None:
@@ -354,6 +303,13 @@ class Drive:
             self.lane.stop(error)
         if self.ending.thread is not None and not self._consumed:
             reaper().end(self.close, wait=False)
+
+    def halt(self, error: BaseException) -> None:
+        """Begin nothing more; who consumes it gets `error`. From any thread; does not wait."""
+        self._cancelled.append(error)
+        if not self.lane.over:
+            self.ending.cancelled = True
+            self.lane.stop(error)
 
     def drop(self) -> None:
         """End it, from a finalizer: nothing is waited for, no lock is taken here."""
@@ -395,7 +351,7 @@ class Drive:
             self.earlier.keep(self.conductor.seen if self.conductor else figures.evidence, figures)
         if self.ending.thread is not None:
             reaper().leave()
-        if self.hub.wanted and self.started:
+        if self.hub.wanted and self.started and self.name:
             inline = self._inline is not None
             cancelled = self.ending.cancelled or (inline and not figures.outcome)
             failed = figures.outcome == "failed" or (not inline and self.outlet.failed)

@@ -96,6 +96,8 @@ class Ending:
 
     def _patience(self, crew: Crew | None = None) -> float:
         placement = getattr(crew, "placement", None) or self.lane.figures.placement
+        if self.lane.hedging is not None and self.lane.hedging.losers:  # nobody waits for what is still running
+            return 0.0 if placement is not None and placement.place == "here" else PROMPT
         if placement is not None and placement.place == "here":
             return THREADS
         return PROMPT if self.cancelled or not self.lane.settled else GENTLE
@@ -129,7 +131,7 @@ class Ending:
             probing.join(0.1 if stuck else self._left())
             if probing.is_alive():
                 stuck.append("thread plait-drive, in an item")
-        if stuck:
+        if stuck and not (self.lane.hedging is not None and self.lane.hedging.losers):
             log.warning("The run is over, but still running (nothing can stop it): %s.", "; ".join(stuck))
 
 

@@ -43,10 +43,15 @@ class Figures:
     reasons: tuple[str, ...] = ()
     evidence: Evidence | None = None
     total: int | None = None
+    fed: bool = False  # by a stage before
+    feeds: bool = False  # a stage behind
     read: int = 0
     finished: int = 0
     failures: int = 0
+    passed: int = 0  # failures of stages before, which passed this one by
+    replayed: int = 0  # results that the journal remembered
     retries: int = 0
+    hedged: int = 0  # items that were issued a second time
     crashes: int = 0
     timeouts: int = 0
     refused_late: int = 0

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from plait.engine.figures import Figures
+from plait.engine.hedging import Hedging
 from plait.engine.line import Line
 from plait.engine.outcome import Outcomes
 from plait.engine.outlet import Segment
@@ -25,14 +26,21 @@ class Intake:
     """
 
     def __init__(
-        self, line: Line, outcomes: Outcomes, figures: Figures, later: Callable[[float, Piece], object]
+        self,
+        line: Line,
+        outcomes: Outcomes,
+        figures: Figures,
+        later: Callable[[float, Piece], object],
+        hedging: Hedging | None = None,
     ) -> None:
+        self.hedging = hedging
         self.line, self.outcomes, self.figures, self._later = line, outcomes, figures, later
 
     def take(self, post: Post, batch: Batch, segments: list[Segment]) -> None:
         """Results of a seat, and what it hands back."""
         values = batch.values
-        chunk = post.find(batch.first) if batch.seqs is None and not batch.errors else None
+        plain = batch.seqs is None and not batch.errors and self.hedging is None
+        chunk = post.find(batch.first) if plain else None
         at = batch.first - chunk.seq if chunk is not None else 0
         if chunk is not None and at + len(values) <= len(chunk.marks) and LATE not in chunk.marks:
             self._succeeded(post, chunk, at, values, segments)
@@ -57,12 +65,23 @@ class Intake:
             if at in chunk.held:
                 self.later(*chunk.held.pop(at))
             post.done(chunk, 1)
+        elif self.hedging is not None and self._hedged(self.hedging, chunk, at, succeeded=failed is None):
+            post.done(chunk, 1)
         elif failed is None:
             self._succeeded(post, chunk, at, [value], segments)
         else:
             chunk.marks[at] = DONE
             self.fail(chunk, at, failed, segments)
             post.done(chunk, 1)
+
+    def _hedged(self, hedging: Hedging, chunk: Chunk, at: int, *, succeeded: bool) -> bool:
+        """Whether the outcome of one of two issues does not count."""
+        if hedging.ignored(chunk.piece.start + at, succeeded=succeeded):
+            chunk.marks[at] = DONE
+            return True
+        if succeeded:
+            hedging.observed(time.monotonic() - chunk.sent)
+        return False
 
     def _succeeded(self, post: Post, chunk: Chunk, at: int, values: list[Any], segments: list[Segment]) -> None:
         count = len(values)

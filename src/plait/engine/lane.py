@@ -7,18 +7,18 @@ observers are told outside of it. Results may come from any thread, in any order
 from __future__ import annotations
 
 import random
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
+from plait.engine.entrance import Entrance
 from plait.engine.figures import Figures
 from plait.engine.guarded import guarded
+from plait.engine.hedging import Hedging
 from plait.engine.intake import Intake
-from plait.engine.line import Line
 from plait.engine.outcome import Outcomes
 from plait.engine.outlet import Outlet, Segment
-from plait.engine.pieces import DONE, Chunk, Piece, Post
+from plait.engine.pieces import DONE, Chunk, Post
 from plait.engine.rules import Rules
 from plait.engine.sender import HEAVY, Sender
 from plait.engine.trial import Trial, Verdict
@@ -26,8 +26,8 @@ from plait.engine.waiting import Waiting
 from plait.errors import CannotTravel
 from plait.events import ChunkFinished, Hub
 from plait.places.crew import MOVED, Crew, Refused, Seat
-from plait.policy.chunks import Sizer
-from plait.styles.batch import Batch, Raised, raised
+from plait.policy.gate import Gate
+from plait.styles.batch import Batch, raised
 from plait.sync.ticker import ticker
 
 __all__ = ["Lane"]
@@ -35,8 +35,6 @@ __all__ = ["Lane"]
 #: Seconds after which a chunk's items not yet begun are handed back: items that turned slow must not queue behind
 #: each other while other seats have nothing to do.
 BUDGET = 0.05
-#: Seconds that items wait for company while seats are free, once items are known to be tiny.
-LINGER = 0.002
 
 
 class Conducting(Protocol):
@@ -52,7 +50,7 @@ class Conducting(Protocol):
         """See how it goes; `late`: only if nobody has for long."""
 
 
-class Lane:
+class Lane(Entrance):
     """Items in, results out, over the seats of a crew.
 
     Parameters:
@@ -62,114 +60,20 @@ class Lane:
     def __init__(
         self, rules: Rules, outlet: Outlet, figures: Figures, hub: Hub, on_seats_wanted: Callable[[int], None]
     ) -> None:
-        self.rules, self.outlet, self.figures, self.hub = rules, outlet, figures, hub
+        super().__init__(rules, outlet, figures, hub)
         self._left: list[Crew] = []
-        # Reentrant: a predicate, a repr or a property of the user's may cancel the run while a failure is looked at.
-        self.lock = threading.RLock()
-        self.sizer = Sizer(most=max(1, outlet.buffer // 8))
-        self.line = Line(self.sizer)
         self.outcomes = Outcomes(rules, figures, hub, random.random)
         self.waiting = Waiting(self._due)
-        self.intake = Intake(self.line, self.outcomes, figures, self.waiting.put)
+        self.hedging = Hedging(rules.hedge) if rules.hedge is not None else None
+        self.line.single = rules.hedge is not None
+        self.intake = Intake(self.line, self.outcomes, figures, self.waiting.put, self.hedging)
         self.sender = Sender(self._send_heavy)
         self.posts: dict[Seat, Post] = {}
         self.trial: Trial | None = None
         self.conductor: Conducting | None = None
         self.on_seated: Callable[[Seat], None] = lambda seat: None
         self.on_verdict: Callable[[Verdict], None] = lambda verdict: None
-        self.over = False
-        self.read_all = False
-        self._hungry = False  # a seat has room
-        self._quiet = False  # no seat has anything in hand: company is not worth waiting for
-        self._enough = 1  # items that are worth a dispatch
         self._wanted = on_seats_wanted
-        self._resolved = 0
-        self._source_error: BaseException | None = None
-        self._lingering = False
-
-    # --- the source's side ------------------------------------------------------------------------------------------
-
-    def offer(self, item: Any) -> None:
-        """One more item. Belongs to one thread (or coroutine) at a time."""
-        self.line.offer(item)
-        self.figures.read += 1
-        if self._hungry:
-            if self._quiet or len(self.line.ready) >= self._enough:
-                self.dispatch()
-            elif not self._lingering:
-                self._lingering = True
-                ticker().at(time.monotonic() + LINGER, self._lingered)
-
-    def _lingered(self) -> None:
-        self._lingering = False
-        self.dispatch()
-
-    def end(self, error: BaseException | None = None) -> None:
-        """No more items will be offered; the source raised `error`, which is raised once the others are delivered."""
-        with self.lock:
-            self.read_all = True
-            self._source_error = error
-        self._settled([])
-
-    def probed(self, outcomes: Sequence[tuple[Any, Any, Raised | None]]) -> None:
-        """The next items were run by the probe already: take their results, or how they failed. Before any `offer`."""
-        segments: list[Segment] = []
-        with self.lock:
-            for item, value, failed in outcomes:
-                piece = Piece(self.figures.read, [item])
-                self.figures.read += 1
-                self.line.first = self.figures.read
-                if failed is None:
-                    self.figures.finished += 1
-                    segments.append((piece.start, 1, [value]))
-                    self.intake.tell(piece, 0, 1)
-                else:
-                    self.intake.fail(Chunk.of(0, piece), 0, failed, segments)
-        if self.hub.wanted:
-            count, lost = len(outcomes), sum(failed is not None for _, _, failed in outcomes)
-            self.hub.emit(ChunkFinished(stage=self.rules.name, items=count, failed=lost, seconds=0.0))
-        self._settled(segments)
-
-    def reserve(self) -> int:
-        """The next item is still run by the probe: its index. Before any `offer`."""
-        with self.lock:
-            self.figures.read += 1
-            self.line.first = self.figures.read
-            return self.figures.read - 1
-
-    def probed_late(self, index: int, item: Any, value: Any, failed: Raised | None) -> None:
-        """A reserved item has its outcome."""
-        segments: list[Segment] = []
-        with self.lock:
-            if self.over:
-                return
-            piece = Piece(index, [item])
-            if failed is None:
-                self.figures.finished += 1
-                segments.append((index, 1, [value]))
-                self.intake.tell(piece, 0, 1)
-            else:
-                self.intake.fail(Chunk.of(0, piece), 0, failed, segments)
-        if self.hub.wanted:
-            self.hub.emit(ChunkFinished(stage=self.rules.name, items=1, failed=int(failed is not None), seconds=0.0))
-        self._settled(segments)
-
-    def resume(self) -> None:
-        """Go on after others have run the items up to `figures.read`. Before any further `offer`."""
-        with self.lock:
-            self._resolved = self.line.first = self.figures.read
-        self.outlet.resume(self.figures.read)
-
-    @property
-    def failed_source(self) -> bool:
-        """Whether the source raised."""
-        return self._source_error is not None
-
-    @property
-    def settled(self) -> bool:
-        """Whether every item that was read has its outcome."""
-        with self.lock:
-            return self._resolved >= self.figures.read
 
     # --- to the seats -----------------------------------------------------------------------------------------------
 
@@ -190,7 +94,18 @@ class Lane:
                 for post, chunk in orders:
                     more = self._send(post, chunk) or more
             if not more:
+                break
+        if self.line.gate is not None and self._hungry and not self.over:
+            self._come_back(self.line.gate)
+
+    def _come_back(self, gate: Gate) -> None:
+        """Look again when the next item may begin."""
+        with self.lock:
+            when, (known, off) = gate.next_time(time.monotonic()), self._knocking
+            if when is None or time.monotonic() < known <= when:
                 return
+            off()
+            self._knocking = (when, ticker().at(when, self.dispatch))
 
     def _look(self) -> None:
         self._quiet = not any(post.in_hand for post in self.posts.values())
@@ -256,13 +171,17 @@ class Lane:
             if self.over:
                 return
             late = seat.crew in self._left  # the lane moved on while it was opened
-            self.posts[seat] = Post(seat, condemned=MOVED if late else "")
+            self.posts[seat] = Post(seat, condemned=MOVED if late else "", finished=self._finished)
             self.figures.seats = max(self.figures.seats, len(self.posts))
         if late:
             self._settled([])
         else:
             self.on_seated(seat)
             self.dispatch()
+
+    def _finished(self, chunk: Chunk) -> None:
+        if self.line.gate is not None:
+            self.line.gate.done(chunk.piece)
 
     def hold(self, crew: Crew, *, held: bool) -> None:
         """Give nothing more to the seats of `crew` for the time being, or go on."""
@@ -294,13 +213,7 @@ class Lane:
             figures.busy += batch.seconds
             figures.cpu += cpu
             figures.bytes_in += weight
-            self.sizer.measured(count, batch.seconds)
-            if weight:
-                self.sizer.weighed(count, weight)
-            if self.rules.buffer is None:
-                slots = sum(other.seat.width for other in self.posts.values())
-                self.outlet.resize(self.sizer.buffer(slots))
-                self.sizer.most = max(1, self.outlet.buffer // 8)
+            self._measured(count, batch.seconds, weight)
             self.intake.take(post, batch, segments)
             verdict = self.trial.add(count, batch.seconds, cpu) if self.trial is not None else None
             if verdict is not None:
@@ -308,13 +221,16 @@ class Lane:
                 self.line.limit = None if verdict.waits else 1
             resized = False
             if self.conductor is not None and self.trial is None:
-                busy = bool(self.line) and not post.condemned
+                gate = self.line.gate
+                busy = (bool(self.line) or (gate is not None and not self._hungry)) and not post.condemned
                 failed = len(batch.errors)
                 resized = self.conductor.heard(seat.crew, count, failed, batch.seconds, cpu, busy)
             if seat.can_kill and not post.condemned:
                 post.condemned = seat.worn()
         if verdict is not None:
             self.on_verdict(verdict)
+        if self.hedging is not None:
+            self._drop_losers(self.hedging)
         if self.conductor is not None:
             if resized:
                 self.conductor.resize()
@@ -324,14 +240,51 @@ class Lane:
             self.hub.emit(ChunkFinished(stage=stage, items=count, failed=failed, seconds=batch.seconds))
         self._settled(segments)
 
+    def _measured(self, count: int, seconds: float, weight: int) -> None:
+        """`count` items took `seconds` and weigh `weight` bytes: chunks and buffer are sized by that."""
+        self.sizer.measured(count, seconds)
+        if weight:
+            self.sizer.weighed(count, weight)
+        if self.rules.buffer is None:
+            slots = sum(other.seat.width for other in self.posts.values())
+            self.outlet.resize(max(self.rules.least_buffer, self.sizer.buffer(slots)))
+            self.sizer.most = max(1, self.outlet.buffer // 8)
+
     def _due(self) -> None:
         with self.lock:
             for item in self.waiting.take():
                 self.line.put_back(item)
         self.dispatch()
 
+    def hedge(self) -> None:
+        """Issue stragglers a second time. To be called every few milliseconds."""
+        assert self.hedging is not None
+        with self.lock:
+            pieces = [] if self.over else self.hedging.look(self.posts.values(), time.monotonic())
+            for piece in pieces:
+                self.line.put_back(piece, first=True)
+            self.figures.hedged += len(pieces)
+        if pieces:
+            self.dispatch()
+
+    def _drop_losers(self, hedging: Hedging) -> None:
+        """End attempts that nobody waits for any more."""
+        with self.lock:
+            lost, hedging.lost = hedging.lost, []
+            losers = [
+                (post.seat, chunk.seq)
+                for index in lost
+                for post in self.posts.values()
+                for chunk in post.chunks.values()
+                if chunk.piece.start == index
+            ]
+        for seat, seq in losers:
+            seat.drop(seq)
+
     def _settled(self, segments: list[Segment], *, dispatch: bool = True) -> None:
         if segments:
+            if self.admission is not None and not self._recorded(segments):
+                return
             self.outlet.put(segments)
         with self.lock:
             # Counted only now that the outlet has them: another thread must not end the run before.
@@ -340,7 +293,7 @@ class Lane:
             events, self.outcomes.events = self.outcomes.events, []
             self._hungry = True  # before looking, as in `dispatch`
             self._look()
-            more = bool(self.line)
+            more = bool(self.line) or self.line.gate is not None
             spent = [post for post in self.posts.values() if post.spent]
             for post in spent:
                 del self.posts[post.seat]
@@ -357,6 +310,16 @@ class Lane:
                 if post.seat.crew not in self._left:
                     self._wanted(1)
 
+    def _recorded(self, segments: list[Segment]) -> bool:
+        """Have the journal remember results; false if it cannot, which ends the run."""
+        assert self.admission is not None
+        try:
+            self.admission.record(segments)
+        except BaseException as error:
+            self.broken(error, "")
+            return False
+        return True
+
     def _check_over(self) -> tuple[BaseException | None] | None:
         if self.over:
             return None
@@ -372,6 +335,7 @@ class Lane:
         self.figures.end()
         self.waiting.clear()
         self.line.clear()
+        self._knocking[1]()
 
     def broken(self, error: BaseException, traceback: str) -> None:
         """The work cannot run here at all: the run fails with `error`."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Collection
 from typing import Any
 
 from plait.engine.pieces import Piece, Post
 from plait.policy.chunks import Sizer
+from plait.policy.gate import Gate
 
 __all__ = ["Line"]
 
@@ -20,6 +22,8 @@ PREFETCH = 0.02
 class Line:
     """Items in the order of the source, and before them those that are to be run again.
 
+    Where there is a gate, all of them wait there instead, each by itself.
+
     Parameters:
         sizer: proposes how many items travel together.
 
@@ -31,7 +35,10 @@ class Line:
         self.ready: deque[Any] = deque()
         self.again: deque[Piece] = deque()
         self.alone: deque[Piece] = deque()  # those that nothing else may be in hand with
-        self.first = 0  # index of ready[0]
+        self.first = 0  # index of ready[0], unless a gap begins there
+        self.gaps: deque[list[int]] = deque()  # [index, count] of items that need not be run, in order
+        self.gate: Gate | None = None  # what each item needs leave of to begin; then `ready` stays empty
+        self.single = False  # items go one by one, and only where they begin at once
         self._seq = 0
         self.offer = self.ready.append
         self.limit: int | None = None  # items in progress at once in one seat, while a trial is on
@@ -51,11 +58,36 @@ class Line:
 
     def put_back(self, piece: Piece, *, first: bool = False) -> None:
         """`piece` is to be run (again), before the source's items; with `first`, before the others that are."""
+        if self.gate is not None:
+            try:
+                self.gate.put(piece, piece.items[0], first=True)
+            except Exception:  # the user's key function, which went well before: the item has had its leave
+                self.alone.append(piece)
+            return
         queue = self.alone if piece.alone else self.again
         if first:
             queue.appendleft(piece)
         else:
             queue.append(piece)
+
+    def begin(self, index: int) -> None:
+        """The next item that will be offered is `index`; those before it were run elsewhere."""
+        self.first = index
+        self.gaps.clear()
+
+    def skip(self, index: int) -> None:
+        """The next item, `index`, need not be run. Under the lock, in the source's thread."""
+        last = self.gaps[-1] if self.gaps else None
+        if last is not None and last[0] + last[1] == index:
+            last[1] += 1
+        else:
+            self.gaps.append([index, 1])
+
+    def _next_index(self) -> tuple[int, int]:
+        """Index of `ready[0]`, and how many items follow it without a gap (or more)."""
+        while self.gaps and self.gaps[0][0] == self.first:
+            self.first += self.gaps.popleft()[1]
+        return self.first, self.gaps[0][0] - self.first if self.gaps else len(self.ready)
 
     def room(self, post: Post, posts: Collection[Post]) -> int:
         """How many items a seat should get now."""
@@ -63,6 +95,8 @@ class Line:
             return 0
         if post.in_hand and self.alone and self._reserved(post, posts):
             return 0
+        if self.gate is not None or self.single:  # what has leave to begin begins: it waits in no seat
+            return max(0, post.seat.width - post.in_hand)
         size, width, style = self.sizer.size, post.seat.width, post.seat.style
         if style == "serial":
             depth = 2 if 0 < self.sizer.chunk_seconds < PREFETCH else 1
@@ -85,9 +119,11 @@ class Line:
         """The next items for a seat that has room for `room`."""
         if self.alone and not post.in_hand and (post.seat.can_kill or not self.alone[0].crashes):
             return self.alone.popleft()
+        if self.gate is not None:
+            return self._with_leave(self.gate)
         if self.again:
             return self.again.popleft() if len(self.again[0].items) <= room else self.again[0].split(room)
-        count = min(room, len(self.ready))
+        count = min(room, len(self.ready), 1) if self.single else min(room, len(self.ready))
         if not count:
             return None
         if len(posts) > 1 or post.seat.style == "threads":
@@ -95,12 +131,23 @@ class Line:
             share = -(-len(self.ready) * post.seat.width // (2 * shares))
             count = min(count, max(share, self.sizer.worth(LEAST), 1))
         take = self.ready.popleft
+        if self.gaps:
+            count = min(count, self._next_index()[1])
         piece = Piece(self.first, [take() for _ in range(count)])
         self.first += count
         return piece
+
+    def _with_leave(self, gate: Gate) -> Piece | None:
+        for piece in gate.take(time.monotonic(), 1):
+            if not piece.alone:
+                return piece
+            self.alone.append(piece)
+        return None
 
     def clear(self) -> None:
         """Forget everything."""
         self.ready.clear()
         self.again.clear()
         self.alone.clear()
+        if self.gate is not None:
+            self.gate.clear()

@@ -24,7 +24,7 @@ from plait import machine
 from plait.engine.earlier import Earlier
 from plait.engine.lane import Lane
 from plait.engine.rules import Rules
-from plait.engine.source import source_failed
+from plait.engine.source import source_broke
 from plait.fit.evidence import Evidence
 from plait.fit.meaning import pin
 from plait.fit.probe import Probe
@@ -189,18 +189,33 @@ class Measuring:
         began = time.perf_counter()
         self._in_source = True
         try:
-            item = next(self.source)
+            item = self._unknown()
         except StopIteration:
             self.ended = True
             return _NOTHING
         except BaseException as error:
             self._tell()
-            self.lane.end(source_failed(error, self.lane.figures.read))
+            source_broke(error, self.lane)
             self.ended = True
             return _NOTHING
         finally:
             self._in_source = False
-        probe.came(time.perf_counter() - began)
+        if not self.lane.figures.fed:  # what a stage before takes at its start says nothing about its pace
+            probe.came(time.perf_counter() - began)
+        return item
+
+    def _unknown(self) -> Any:
+        """The source's next item of which nothing is known yet."""
+        item, admission = next(self.source), self.lane.admission
+        while admission is not None:
+            known, value = admission.look(item)
+            if not known:
+                break
+            self._tell()
+            self.lane.settle(value)
+            if not self.lane.outlet.wait_for_room(self.lane.figures.read):
+                raise StopIteration
+            item = next(self.source)
         return item
 
     def _call(self, probe: Probe, call: Callable[[Any], Any], item: Any) -> None:

@@ -51,6 +51,7 @@ class GuardedLane(Lane):
             killed = post is not None and post.killed
             if post is not None:
                 for chunk in sorted(post.chunks.values(), key=lambda c: c.seq, reverse=True):
+                    self._finished(chunk)
                     suspects += self._recover(post, chunk, begun, status, stack, segments)
                 self.figures.crashes += not killed
             fatal = None if opened else self._dead_on_arrival(seat.pid, status, stack)
@@ -87,9 +88,13 @@ class GuardedLane(Lane):
                 self.intake.fail(chunk, at, post.timed_out[seq], segments)
             elif chunk.marks[at] == OPEN and not post.killed and (seq in begun or (unread and chunk.piece.alone)):
                 chunk.marks[at] = DONE
+                if self.hedging is not None and self.hedging.ignored(chunk.piece.start + at, succeeded=False):
+                    continue
                 suspects.append(chunk.piece.start + at)
                 self._crashed(chunk, at, post.seat.pid, status, stack, segments)
         for first, last in reversed(list(chunk.runs())):
+            if self.hedging is not None and self.hedging.ignored(chunk.piece.start, succeeded=False):
+                continue
             rest = chunk.piece.part(first, last)
             for piece in reversed(self._narrowed(rest) if unread else [rest]):
                 self.line.put_back(piece, first=True)
@@ -215,6 +220,8 @@ class GuardedLane(Lane):
         at = seq - chunk.seq if chunk is not None else 0
         if chunk is None or chunk.marks[at] != OPEN or seq in post.timed_out:
             return False
+        if self.hedging is not None and self.hedging.answered(chunk.piece.start):
+            return False  # nobody waits for it any more
         # A worker cancels its coroutines itself; one that blocks the loop it cannot, and we end it later.
         if post.seat.style == "loop" and not self._long_overdue(post, seq, now, patience):
             return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from plait.engine.figures import Figures
+from plait.engine.fuse import stage_of
 from plait.engine.outlet import Segment
 from plait.engine.pieces import Piece
 from plait.engine.rules import Rules
@@ -58,7 +59,8 @@ class Outcomes:
         rules, figures = self.rules, self.figures
         # A crash is a call, but not an attempt; what cannot travel is an attempt that was never a call.
         calls = item.attempt + item.crashes - (isinstance(failed.error, WorkerLost) or not called)
-        failure = Failure(item.items[0], item.start, rules.name, calls, failed.error, failed.traceback)
+        stage = stage_of(failed.error, rules.name)
+        failure = Failure(item.items[0], item.start, stage, calls, failed.error, failed.traceback)
         figures.failures += 1
         figures.kept.append(failure)
         if self.hub.wanted:

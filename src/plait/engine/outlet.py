@@ -39,6 +39,7 @@ class Outlet:
         self._failed = False
         self._consumers: list[Callable[[], object]] = []  # what wakes the consumer that waits
         self._sources: list[Callable[[], object]] = []  # what wakes the source that does
+        self.on_failed: Callable[[BaseException], None] = lambda error: None
 
     # --- results in -------------------------------------------------------------------------------------------------
 
@@ -63,10 +64,13 @@ class Outlet:
     def finish(self, error: BaseException | None = None) -> None:
         """No more results will come; with `error`, that is raised once what is ready has been taken."""
         with self._lock:
-            if not self._over:
+            first = not self._over
+            if first:
                 self._over, self._error, self._failed = True, error, error is not None
                 self._tell()
                 self._freed()
+        if first and error is not None:
+            self.on_failed(error)
 
     def resume(self, read: int) -> None:
         """Results come again, from the item `read` on: those before it were consumed."""

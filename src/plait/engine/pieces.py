@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from plait.styles.batch import Raised
 __all__ = ["Chunk", "Piece", "Post"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Piece:
     """Consecutive items that wait to be sent (again).
 
@@ -66,6 +67,8 @@ class Chunk:
     left: int
     #: Retries that wait until an attempt which was given up has ended: position -> (delay, item's piece).
     held: dict[int, tuple[float, Piece]] = field(default_factory=dict)
+    #: When it was sent (`time.monotonic()` seconds).
+    sent: float = field(default_factory=time.monotonic)
 
     @classmethod
     def of(cls, seq: int, piece: Piece) -> Chunk:
@@ -95,6 +98,8 @@ class Post:
     timed_out: dict[int, Raised] = field(default_factory=dict)
     killed: bool = False
     held: bool = False  # gets nothing more for the time being
+    #: Told of each chunk of which nothing is in hand any more.
+    finished: Callable[[Chunk], None] = lambda chunk: None
 
     def find(self, seq: int) -> Chunk | None:
         """The chunk to which `seq` belongs."""
@@ -122,3 +127,4 @@ class Post:
         self.in_hand -= count
         if chunk.left <= 0:
             self.chunks.pop(chunk.seq, None)
+            self.finished(chunk)

@@ -71,6 +71,7 @@ def situation_of(
         start_seconds=WARM if warm else _start_seconds(),
         allowed=rules.model if isinstance(rules.model, tuple) else None,
         travel=travel,
+        paced=rules.gated,
     )
 
 
@@ -132,13 +133,14 @@ class Planning:
         """Run the first items of `source` here, each once, and choose by what was measured.
 
         With a timeout set, an item that never returns could not be ended here: nothing is run in this process then.
+        Nor is it where each item needs leave to begin.
 
         Parameters:
             leave: called, from another thread, when an item waits for so long that the run should go on without it: by
                 `go_on`, in a thread of its own. `None` is returned here then, when the item has ended.
         """
         rules = self.rules
-        if self.is_async or rules.isolate or rules.patience is not None:
+        if self.is_async or rules.isolate or rules.patience is not None or rules.gated:
             return self.go_on()
         measuring = Measuring(self.function, source, rules, self.lane, self.earlier, leave)
         self.measuring = measuring
@@ -205,13 +207,14 @@ class _Asking:
             self.looked, self.travel = True, self._why_not()
         done = figures.finished + figures.failures
         remaining = None if figures.total is None else max(0, figures.total - done)
-        consumer = figures.consuming / figures.consumed if figures.consumed else 0.0
+        consumer = figures.consuming / figures.consumed if figures.consumed and not figures.feeds else 0.0
         return replace(
             self._always,
             remaining=remaining,
             start_seconds=_start_seconds(),
             travel=self.travel,
             consumer_seconds=consumer,
+            shares=figures.fed or figures.feeds,
         )
 
     @cached_property

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from plait.placement import Placement
+from plait.policy.hedge import Hedge
+from plait.policy.limit import Limit
+from plait.policy.rate import Rate
 from plait.policy.retry import Retry
 
 __all__ = ["Rules"]
+
+#: Items that are looked at for one whose key may begin.
+KEYED = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,27 @@ class Rules:
     resources: Mapping[str, Any] = field(default_factory=dict)
     buffer: int | None = None
     memory: int | None = None
+    rates: tuple[Rate, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    hedge: Hedge | None = None
+    journal_key: Callable[[Any], Any] | None = None
+
+    @property
+    def gated(self) -> bool:
+        """Whether each item needs leave to begin."""
+        return bool(self.rates or self.limits)
+
+    @property
+    def least_buffer(self) -> int:
+        """Items to read ahead at least, where that is measured: those of one key must not hide all others."""
+        keyed = any(rate.key is not None for rate in self.rates) or any(limit.key is not None for limit in self.limits)
+        return KEYED if keyed else 1
+
+    @property
+    def plain(self) -> bool:
+        """Whether an item is simply run, and its failure ends the run."""
+        free = self.retry.times == 0 and self.patience is None and self.memory is None and not self.resources
+        return free and self.on_error == "raise" and self.on_crash == "rerun" and not self.gated and self.hedge is None
 
     @property
     def patience(self) -> float | None:

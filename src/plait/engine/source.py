@@ -13,7 +13,7 @@ from plait.engine.lane import Lane
 from plait.engine.outlet import Outlet
 from plait.errors import RunCancelled
 
-__all__ = ["Bridge", "feed", "feed_async", "length", "source_failed"]
+__all__ = ["Bridge", "feed", "feed_async", "length", "source_broke", "source_failed"]
 
 
 def length(items: Any) -> int | None:
@@ -35,7 +35,7 @@ def feed(source: Iterator[Any], lane: Lane, outlet: Outlet) -> None:
                 if lane.over:
                     return
         except BaseException as error:
-            lane.end(source_failed(error, figures.read))
+            source_broke(error, lane)
             return
         if figures.read - before < room:
             lane.end()
@@ -71,9 +71,17 @@ async def feed_async(source: AsyncIterator[Any], lane: Lane, outlet: Outlet) -> 
             lane.end(cancelled)
         raise
     except BaseException as error:
-        lane.end(source_failed(error, figures.read))
+        source_broke(error, lane)
         return
     lane.end()
+
+
+def source_broke(error: BaseException, lane: Lane) -> None:
+    """The source raised: results of what was read come first. Where it is a stage before, the run ends at once."""
+    if lane.figures.fed:
+        lane.broken(error, "")
+    else:
+        lane.end(source_failed(error, lane.figures.read))
 
 
 def source_failed(error: BaseException, read: int) -> BaseException:

@@ -81,6 +81,8 @@ class Situation:
         reached: items in progress at once, in all workers together, that have paid so far; `None`: not known.
         available: cores that the rest of the machine leaves to this run, as far as was seen; `None`: all.
         consumer_seconds: seconds that the consumer takes for a result.
+        paced: `rate=` or `limit=` is set.
+        shares: other stages of its flow use the same cores; what they take is not lost to this run.
     """
 
     cores: int
@@ -101,6 +103,8 @@ class Situation:
     reached: int | None = None
     available: float | None = None
     consumer_seconds: float = 0.0
+    paced: bool = False
+    shares: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,8 @@ def choose(evidence: Evidence | None, situation: Situation) -> Choice:
         model = possible[0] if len(possible) == 1 else _unmeasured(possible, situation)
         if model == "async":
             reasons.append(IS_ASYNC)
+        elif evidence is None and situation.paced and model == "threads":
+            reasons.append("rate= or limit= sets the pace, and threads cost little while they wait")
         return Choice(_placement(model, evidence, situation), (*measured, *reasons) or ("no item was measured",))
     seconds = {model: predict(model, evidence, situation) for model in possible}
     least = remaining_items(evidence, situation) * max(evidence.source, situation.consumer_seconds)
@@ -232,6 +238,8 @@ def _simplest_good(seconds: dict[str, float], margin: float, least: float) -> st
 
 def _unmeasured(possible: list[str], situation: Situation) -> str:
     """Nothing is known of the items: what is right for most."""
+    if situation.paced and "threads" in possible:
+        return "threads"
     if situation.is_async or situation.cores < 2:
         return possible[0]
     return "processes" if "processes" in possible and "serial" not in possible else possible[0]

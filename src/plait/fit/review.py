@@ -151,13 +151,13 @@ def review(now: Stretch, evidence: Evidence | None, situation: Situation, known:
         return None
     fresh = renewed(evidence, now)
     items = remaining_items(fresh, situation)
-    left = available(now, situation.cores)
+    left = None if situation.shares else available(now, situation.cores)
     seconds = predictions(fresh, replace(situation, available=left))
     promised = items / max(seconds[now.model], 1e-12) if now.model in seconds else now.rate
     factor = min(1.0, now.rate / promised) if promised else 1.0
     best: tuple[float, str, str] | None = None
     for model, taken in seconds.items():
-        if model == now.model:
+        if model == now.model or (situation.shares and model in known):  # what it did, it may have done alone
             continue
         if model in known:
             alone = model == "serial"

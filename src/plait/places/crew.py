@@ -93,6 +93,10 @@ class Seat(Protocol):
         """End it at once, whatever it has in hand."""
         ...
 
+    def drop(self, seq: int) -> None:
+        """Cancel the attempt `seq` if that can be done without harm to others; its outcome comes all the same."""
+        ...
+
 
 class Listener(Protocol):
     """Who hears from the seats, in whichever thread."""

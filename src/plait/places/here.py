@@ -93,6 +93,9 @@ class _Here:
     def kill(self, reason: str) -> None:
         """Nothing here can be killed alone."""
 
+    def drop(self, seq: int) -> None:
+        """A thread cannot be cancelled."""
+
 
 class _Threads(_Here):
     style = "threads"
@@ -177,6 +180,9 @@ class _Loop(_Here):
     def resize(self, width: int) -> None:
         self.width = width
         self._on_loop(lambda: self.runner.resize(width))
+
+    def drop(self, seq: int) -> None:
+        self._on_loop(lambda: self.runner.drop(seq))
 
     def leave(self) -> None:
         def close() -> None:

@@ -230,6 +230,13 @@ class LoopRunner:
                 task.cancel()
         self._sweeping = self.loop.call_later(tick_for(self._timeout), self._sweep)
 
+    def drop(self, seq: int) -> None:
+        """Cancel the attempt `seq`; its outcome will be refused."""
+        for slot, task in list(self._slots.items()):
+            if self._words[slot] == seq + 1 and slot not in self._late:
+                self._late.add(slot)
+                task.cancel()
+
     async def close(self, wait: float) -> list[str]:
         """Cancel what runs, close the resources; at most `wait` seconds. Returns what would not end."""
         self._flush()

@@ -24,7 +24,7 @@ from plait.surface.advising.supply import Supply
 from plait.surface.advising.tries import Tries
 from plait.surface.advising.verdict import Row, holds_gil, judged
 from plait.surface.advising.words import code, evidence_in_words, sentence
-from plait.surface.map import is_async
+from plait.surface.calls import is_async
 from plait.surface.options import rules_from
 from plait.surface.source import Source
 

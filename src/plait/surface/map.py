@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
-from functools import partial
+import os
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
+from plait.engine.chain import Chain, Stage
 from plait.engine.drive import Drive
 from plait.errors import OptionError
 from plait.events import Hub
 from plait.failure import Failure
+from plait.journal.journal import Journal
 from plait.placement import Placement
+from plait.policy.hedge import Hedge
+from plait.policy.limit import Limit
+from plait.policy.rate import Rate
 from plait.policy.retry import Retry
+from plait.surface.calls import Spread, is_async, name_of
 from plait.surface.observers import attach
-from plait.surface.options import pinned_model, rules_from
+from plait.surface.options import journal_from, pinned_model, rules_from
 from plait.surface.run import Run
 
-__all__ = ["Options", "is_async", "map", "starmap"]
+__all__ = ["Options", "checked_progress", "map", "stage_of", "starmap"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -39,6 +44,11 @@ class Options(TypedDict, total=False):
     resources: Mapping[str, Any] | None
     buffer: int | None
     memory: int | str | None
+    rate: str | float | Rate | Sequence[str | float | Rate] | None
+    limit: int | Limit | Sequence[int | Limit] | None
+    hedge: bool | float | Hedge | None
+    journal: str | os.PathLike[str] | Journal | None
+    journal_key: Callable[[Any], Any] | None
     progress: bool | None
     name: str
 
@@ -109,6 +119,13 @@ def map(fn: Callable[..., Any], items: Any, /, **options: Any) -> Run[Any]:
             by keyword, closed at the end.
         buffer: items that may have been read and not yet been consumed; `None`: a second's worth, measured.
         memory: bytes, or `"2GiB"`, that all workers may take together: one above its share is replaced.
+        rate: attempts that may begin: `"50/s"`, a `plait.Rate`, or several, `[Rate("500/s"), Rate("5/s", key=host)]`;
+            over all workers together.
+        limit: items in progress: a number, a `plait.Limit`, or several, `[Limit(100), Limit(2, key=host)]`.
+        hedge: an idempotent function's stragglers are issued a second time, and the first answer counts: `True`, a
+            percentile (`0.95`) of what items take from which on one is a straggler, or a `plait.Hedge`.
+        journal: a path (or a `plait.Journal`): results are remembered there, and a rerun replays them.
+        journal_key: what an item is known by in the journal; by default its content.
         progress: `True` draws a progress bar; `None`: in notebooks only.
         name: what the stage is called in reports, events and errors; the function's name by default.
 
@@ -129,32 +146,6 @@ def starmap(
     return _run(fn, Spread(fn), items, options)
 
 
-class Spread:
-    """Calls a function with an item's parts."""
-
-    def __init__(self, fn: Callable[..., Any]) -> None:
-        self.fn = fn
-        self.__name__ = _name(fn)
-        self.__wrapped__ = fn
-
-    def __call__(self, item: Iterable[Any], **resources: Any) -> Any:
-        return self.fn(*item, **resources)
-
-
-def is_async(fn: Any) -> bool:
-    """Whether calling `fn` gives a coroutine, as far as can be told without calling it."""
-    while isinstance(fn, partial | Spread):
-        fn = fn.func if isinstance(fn, partial) else fn.fn
-    fn = getattr(fn, "__plait_function__", fn)
-    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(type(fn), "__call__", None))  # noqa: B004
-
-
-def _name(fn: Any) -> str:
-    while isinstance(fn, partial):
-        fn = fn.func
-    return str(getattr(fn, "__name__", None) or type(fn).__name__)
-
-
 def _run(fn: Any, call: Any, items: Any, options: dict[str, Any]) -> Run[Any]:
     if not callable(fn):
         raise TypeError(
@@ -163,17 +154,45 @@ def _run(fn: Any, call: Any, items: Any, options: dict[str, Any]) -> Run[Any]:
     if not hasattr(items, "__iter__") and not hasattr(items, "__aiter__") and not hasattr(items, "__getitem__"):
         raise TypeError(f"plait.map takes an iterable of items; got {type(items).__name__!r}.")
     options = {**getattr(fn, "__plait_options__", {}), **options}
-    progress, name = options.pop("progress", None), options.pop("name", None)
+    progress, journal = checked_progress(options.pop("progress", None)), journal_from(options.pop("journal", None))
+    stage = stage_of(fn, call, options)
+    hub = Hub()
+    drive: Drive | Chain
+    if journal is None:
+        drive = Drive(stage.function, items, stage.rules, hub, is_async=stage.is_async)
+    else:
+        drive = Chain(items, (), [stage], hub, journal)
+    run: Run[Any] = Run(drive)
+    attach(hub, progress)
+    return run
+
+
+def checked_progress(progress: Any) -> bool | None:
+    """What `progress=` says.
+
+    Raises:
+        OptionError: it says nothing that it can.
+    """
     if progress not in (None, True, False):
         raise OptionError("progress", progress, "it takes True, False or None (in notebooks only)")
+    return progress  # type: ignore[no-any-return]
+
+
+def stage_of(fn: Any, call: Any, options: dict[str, Any]) -> Stage:
+    """The stage of a function with its options.
+
+    Parameters:
+        fn: the user's function, which names the stage. call: what is called with each item.
+
+    Raises:
+        UnknownOption, OptionError: as `plait.map`.
+    """
+    options = dict(options)
+    name = options.pop("name", None)
     if name is not None and not isinstance(name, str):
         raise OptionError("name", name, "it takes a string")
     function_is_async = is_async(call)
     if options.get("model", "auto") == "auto" and (pinned := pinned_model(function_is_async)):
         options["model"] = pinned
-    rules = rules_from(name or _name(fn), options, is_async=function_is_async)
-    hub = Hub()
-    call = getattr(call, "__plait_function__", call)
-    run: Run[Any] = Run(Drive(call, items, rules, hub, is_async=function_is_async))
-    attach(hub, progress)
-    return run
+    rules = rules_from(name or name_of(fn), options, is_async=function_is_async)
+    return Stage(getattr(call, "__plait_function__", call), rules, function_is_async)

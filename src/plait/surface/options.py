@@ -10,12 +10,16 @@ from typing import Any
 
 from plait.engine.rules import Rules
 from plait.errors import OptionError, UnknownOption
+from plait.journal.journal import Journal
 from plait.machine import parse_bytes
 from plait.placement import Placement, models
 from plait.places.crew import places
+from plait.policy.hedge import Hedge
+from plait.policy.limit import Limit
+from plait.policy.rate import Rate
 from plait.policy.retry import Retry
 
-__all__ = ["KNOWN", "pinned_model", "rules_from"]
+__all__ = ["CHECKS", "KNOWN", "journal_from", "pinned_model", "rules_from"]
 
 
 def _model(value: Any) -> Any:
@@ -118,6 +122,41 @@ def _memory(value: Any) -> int | None:
     return None if value is None else parse_bytes(value)
 
 
+def _rates(value: Any) -> tuple[Rate, ...]:
+    several = value if isinstance(value, list | tuple) else () if value is None else (value,)
+    return tuple(rate if isinstance(rate, Rate) else Rate(rate) for rate in several)
+
+
+def _limits(value: Any) -> tuple[Limit, ...]:
+    several = value if isinstance(value, list | tuple) else () if value is None else (value,)
+    return tuple(limit if isinstance(limit, Limit) else Limit(limit) for limit in several)
+
+
+def _hedge(value: Any) -> Hedge | None:
+    if value is None or value is False or isinstance(value, Hedge):
+        return value or None
+    return Hedge() if value is True else Hedge(value)
+
+
+def _journal_key(value: Any) -> Callable[[Any], Any] | None:
+    if value is not None and not callable(value):
+        raise OptionError("journal_key", value, "it takes a function of the item that gives what it is known by")
+    return value  # type: ignore[no-any-return]
+
+
+def journal_from(value: Any) -> Journal | None:
+    """What `journal=` names.
+
+    Raises:
+        OptionError: it is neither a path nor a `plait.Journal`.
+    """
+    if value is None or isinstance(value, Journal):
+        return value
+    if not isinstance(value, str | os.PathLike):
+        raise OptionError("journal", value, "it takes a path, or a plait.Journal")
+    return Journal(value)
+
+
 #: Option -> what it is called in `Rules`, and its check.
 CHECKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "model": ("model", _model),
@@ -134,8 +173,12 @@ CHECKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "resources": ("resources", _resources),
     "buffer": ("buffer", _count("buffer")),
     "memory": ("memory", _memory),
+    "rate": ("rates", _rates),
+    "limit": ("limits", _limits),
+    "hedge": ("hedge", _hedge),
+    "journal_key": ("journal_key", _journal_key),
 }
-KNOWN = (*CHECKS, "progress", "name")
+KNOWN = (*CHECKS, "progress", "name", "journal")
 
 
 def pinned_model(is_async: bool) -> str | tuple[str, ...] | None:

@@ -22,6 +22,11 @@ class Report:
         self._figures = figures
 
     @property
+    def stages(self) -> tuple[Report, ...]:
+        """The reports of the stages: of a map, this one."""
+        return (self,)
+
+    @property
     def placement(self) -> Placement | None:
         """The placement in use, to be pasted into `model=`; `None` before it is chosen."""
         return self._figures.placement

@@ -9,10 +9,12 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from plait.engine.chain import Chain
 from plait.engine.drive import Drive
 from plait.errors import RunUsedTwice
 from plait.events import Event
 from plait.failure import Failure
+from plait.surface.flow_report import FlowReport
 from plait.surface.report import Report
 
 __all__ = ["Run"]
@@ -30,11 +32,12 @@ class Run(Generic[R]):
     **Concurrency**: consumed by one thread or one coroutine; `cancel`, `report` and `failures` from any.
     """
 
-    def __init__(self, drive: Drive) -> None:
+    def __init__(self, drive: Drive | Chain) -> None:
         self._drive = drive
         self._used = ""
         self._results: Any = None
-        self.report = Report(drive.figures)
+        figures = drive.all_figures
+        self.report = Report(figures[0]) if len(figures) == 1 else FlowReport(figures)
 
     # --- consuming --------------------------------------------------------------------------------------------------
 
@@ -124,8 +127,10 @@ class Run(Generic[R]):
         if drive is None:
             return
         if not self._used:
+            alone = len(drive.all_figures) == 1
+            what = f"plait.map({drive.rules.name}, ...)" if alone else f"The run of the flow {self._names()}"
             warnings.warn(
-                f"plait.map({drive.rules.name}, ...) was never used, so nothing ran: iterate it, or call its wait().",
+                f"{what} was never used, so nothing ran: iterate it, or call its wait().",
                 RuntimeWarning,
                 stacklevel=2,
                 source=self,
@@ -138,7 +143,7 @@ class Run(Generic[R]):
     @property
     def failures(self) -> Sequence[Failure]:
         """The items that failed for good so far; of many, the last thousand (`report.failures` counts all)."""
-        return list(self._drive.figures.kept)
+        return [failure for figures in self._drive.all_figures for failure in figures.kept]
 
     def observe(
         self, observer: Callable[[Any], object], types: Iterable[type[Event]] | None = None
@@ -149,7 +154,10 @@ class Run(Generic[R]):
         """
         return self._drive.hub.subscribe(observer, types)
 
+    def _names(self) -> str:
+        return " -> ".join(figures.stage for figures in self._drive.all_figures)
+
     def __repr__(self) -> str:
         figures = self._drive.figures
         state = "done" if figures.ended else "running" if figures.began else "not started"
-        return f"<Run of {figures.stage}: {state}, {figures.finished} items, {figures.failures} failures>"
+        return f"<Run of {self._names()}: {state}, {figures.finished} items, {figures.failures} failures>"

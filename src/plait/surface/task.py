@@ -7,7 +7,8 @@ import sys
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
-from plait.surface.map import _run, is_async
+from plait.surface.calls import is_async
+from plait.surface.map import _run
 from plait.surface.options import rules_from
 from plait.surface.run import Run
 
@@ -24,7 +25,7 @@ class Task(Generic[P, R]):
     """
 
     def __init__(self, function: Callable[P, R], options: dict[str, Any]) -> None:
-        checked = {name: value for name, value in options.items() if name not in ("progress", "name")}
+        checked = {name: value for name, value in options.items() if name not in ("progress", "name", "journal")}
         rules_from(getattr(function, "__name__", "task"), checked, is_async=is_async(function))
         self.__plait_function__ = function
         self.__plait_options__ = options

@@ -44,6 +44,7 @@ class FakeSeat:
         self.sent: list[Sent] = []
         self.slots = [0] * width
         self.killed: list[str] = []
+        self.dropped: list[int] = []
         self.worn_for = ""
         self.refuses: Callable[[Any], str | None] = lambda item: None
 
@@ -67,6 +68,9 @@ class FakeSeat:
 
     def kill(self, reason: str) -> None:
         self.killed.append(reason)
+
+    def drop(self, seq: int) -> None:
+        self.dropped.append(seq)
 
     @property
     def items(self) -> list[Any]:

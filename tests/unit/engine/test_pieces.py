@@ -1,5 +1,7 @@
 """What waits to be sent, and what a seat has in hand."""
 
+from dataclasses import astuple
+
 import pytest
 
 from plait.engine.pieces import DONE, LATE, OPEN, Chunk, Piece, Post
@@ -9,13 +11,13 @@ from tests.unit.engine.seats import FakeSeat
 def test_a_piece_is_split_in_order():
     piece = Piece(10, list("abcde"), attempt=2, since=1.0, by_value=True)
     head = piece.split(2)
-    assert head == Piece(10, ["a", "b"], 2, 0, 1.0, True)
-    assert piece == Piece(12, ["c", "d", "e"], 2, 0, 1.0, True)
+    assert astuple(head) == astuple(Piece(10, ["a", "b"], 2, 0, 1.0, True))
+    assert astuple(piece) == astuple(Piece(12, ["c", "d", "e"], 2, 0, 1.0, True))
 
 
 def test_a_part_leaves_the_piece_as_it_is():
     piece = Piece(10, list("abc"), crashes=1)
-    assert piece.part(1, 3) == Piece(11, ["b", "c"], crashes=1)
+    assert astuple(piece.part(1, 3)) == astuple(Piece(11, ["b", "c"], crashes=1))
     assert piece.items == list("abc")
 
 

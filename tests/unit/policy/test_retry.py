@@ -1,5 +1,8 @@
 """When an item is tried again, and after how long."""
 
+from datetime import timedelta
+from fractions import Fraction
+
 import pytest
 
 from plait.errors import OptionError
@@ -11,8 +14,15 @@ class Throttled(Exception):
         self.retry_after = retry_after
 
 
-def wait(retry: Retry, attempt: int = 1, error: BaseException | None = None, elapsed: float = 0.0, draw: float = 0.0):
-    return retry.wait(attempt, error or ValueError("x"), elapsed, draw)
+def wait(
+    retry: Retry,
+    attempt: int = 1,
+    error: BaseException | None = None,
+    elapsed: float = 0.0,
+    draw: float = 0.0,
+    previous: float | None = None,
+):
+    return retry.wait(attempt, error or ValueError("x"), elapsed, draw, previous)
 
 
 def test_by_default_nothing_is_tried_again():
@@ -36,6 +46,24 @@ def test_a_thousandth_attempt_waits_the_longest_and_does_not_overflow():
 @pytest.mark.parametrize(("draw", "expected"), [(0.0, 10.0), (0.5, 7.5), (1.0, 5.0)])
 def test_jitter_takes_off_up_to_its_share(draw, expected):
     assert wait(Retry(1, backoff=10, jitter=0.5), draw=draw) == expected
+
+
+@pytest.mark.parametrize(("draw", "expected"), [(0.0, 2.0), (0.5, 5.5), (1.0, 9.0)])
+def test_decorrelated_jitter_draws_up_to_three_times_the_wait_before(draw, expected):
+    retry = Retry(5, backoff=2, jitter="decorrelated")
+    assert wait(retry, 3, draw=draw, previous=3.0) == expected
+
+
+def test_decorrelated_jitter_begins_with_the_backoff_and_ends_with_the_longest():
+    retry = Retry(9, backoff=2, jitter="decorrelated", longest=30)
+    assert [wait(retry, draw=draw) for draw in (0.0, 1.0)] == [2.0, 6.0]
+    assert wait(retry, 2, draw=1.0, previous=20.0) == 30.0
+    assert wait(retry, 2, draw=1.0, previous=0.0) == 2.0, "a wait is never below the backoff"
+
+
+def test_decorrelated_jitter_does_without_the_wait_before():
+    retry = Retry(9, backoff=1, jitter="decorrelated")
+    assert [wait(retry, attempt, draw=1.0) for attempt in (1, 2, 3)] == [3.0, 6.0, 12.0]
 
 
 def test_no_backoff_means_at_once():
@@ -65,7 +93,33 @@ def test_a_wait_asked_for_is_kept():
     assert wait(Retry(1, backoff=1), error=Throttled(0.1)) == 1
 
 
-@pytest.mark.parametrize("asked", [None, "soon", True, -5, float("nan")])
+@pytest.mark.parametrize("asked", [30, 30.0, Fraction(30), "30", " 30 ", "30.0", timedelta(seconds=30)])
+def test_a_wait_may_be_asked_for_in_several_ways(asked):
+    assert wait(Retry(1, backoff=1), error=Throttled(asked)) == 30
+
+
+@pytest.mark.parametrize("asked", [float("inf"), "9" * 400])
+def test_one_that_asks_for_ever_is_not_tried_again(asked):
+    assert wait(Retry(1), error=Throttled(asked)) is None
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        None,
+        "soon",
+        True,
+        -5,
+        float("nan"),
+        "",
+        "-5",
+        "nan",
+        "٣",
+        b"30",
+        timedelta(seconds=-5),
+        "Wed, 21 Oct 2015 07:28:00 GMT",
+    ],
+)
 def test_a_wait_that_makes_no_sense_is_ignored(asked):
     assert wait(Retry(1, backoff=0.25), error=Throttled(asked)) == 0.25
 
@@ -90,9 +144,9 @@ def test_spans_are_seconds(name, value):
         Retry(1, **{name: value})
 
 
-@pytest.mark.parametrize("value", [-0.1, 1.1, "x", float("nan")])
-def test_jitter_is_a_share(value):
-    with pytest.raises(OptionError, match=r"jitter=.* it takes a number from 0 to 1"):
+@pytest.mark.parametrize("value", [-0.1, 1.1, "x", "full", None, float("nan")])
+def test_jitter_is_a_share_or_decorrelated(value):
+    with pytest.raises(OptionError, match=r'jitter=.* it takes a number from 0 to 1, or "decorrelated"'):
         Retry(1, jitter=value)
 
 

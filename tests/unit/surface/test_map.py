@@ -5,7 +5,8 @@ from functools import partial
 import pytest
 
 from plait.errors import OptionError, UnknownOption
-from plait.surface.map import Spread, is_async, map, starmap
+from plait.surface.calls import Spread, is_async
+from plait.surface.map import map, starmap
 from plait.surface.task import task
 
 

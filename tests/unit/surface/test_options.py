@@ -137,8 +137,8 @@ class TestUnknown:
         assert "Did you mean 'processes'?" in self.said(model=("threads", "procesess"))
 
     def test_nothing_is_called_known_that_is_refused_as_unknown(self):
-        """`progress` and `name` are taken by `plait.map` itself, before."""
-        for name in set(KNOWN) - set(CHECKS) - {"progress", "name"}:
+        """`progress`, `name` and `journal` are taken by `plait.map` itself, before."""
+        for name in set(KNOWN) - set(CHECKS) - {"progress", "name", "journal"}:
             assert f"There is no option {name!r}" not in self.said(**{name: None})
 
     def test_auto_in_a_tuple_is_not_called_unknown_and_known_at_once(self):

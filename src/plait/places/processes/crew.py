@@ -201,6 +201,9 @@ class ProcessSeat:
         """Kill the worker and what it started; `Listener.lost` follows."""
         self.remote.kill(reason)
 
+    def drop(self, seq: int) -> None:
+        """What a worker has in hand runs on: killing the worker costs more than most attempts."""
+
     # --- from the pool's thread ----------------------------------------------------------------------------------
 
     def heard(self, remote: Remote, frame: Frame) -> None:

@@ -1,0 +1,141 @@
+"""`FlowReport`: the reports of a flow's stages side by side, and which of them holds up the others."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from plait.engine.figures import Figures
+from plait.surface.explain import described, explain, plural, rate_, seconds
+from plait.surface.report import Report
+
+__all__ = ["FlowReport", "bottleneck"]
+
+#: Share of the time for which a stage must hold up the one before, and keep the one behind waiting.
+HELD = 0.2
+
+
+class FlowReport(Report):
+    """What a flow has done so far: its figures are those of the whole, `stages` has each stage's own.
+
+    `placement`, `model` and `reasons` are those of the stage that is the bottleneck, or else of the last one.
+
+    **Concurrency**: may be read at any time from any thread; figures of a run in progress are a moment's.
+    """
+
+    def __init__(self, figures: tuple[Figures, ...]) -> None:
+        super().__init__(figures[-1])
+        self._all = figures
+
+    @property
+    def stages(self) -> tuple[Report, ...]:
+        """The reports of the stages, in their order."""
+        return tuple(Report(figures) for figures in self._all)
+
+    @property
+    def failures(self) -> int:
+        """Items that failed for good, in any stage."""
+        return sum(figures.failures for figures in self._all)
+
+    @property
+    def retries(self) -> int:
+        """Attempts that failed and were followed by another."""
+        return sum(figures.retries for figures in self._all)
+
+    @property
+    def crashes(self) -> int:
+        """Workers that died."""
+        return sum(figures.crashes for figures in self._all)
+
+    @property
+    def wall(self) -> float:
+        """Seconds from the start to now, or to the end."""
+        return max(figures.wall for figures in self._all)
+
+    @property
+    def bottleneck(self) -> str:
+        """The name of the stage that holds up the others; `"source"`, `"consumer"`, or empty while nobody can tell."""
+        return bottleneck(self._all)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, for JSON."""
+        return {
+            "stages": [stage.to_dict() for stage in self.stages],
+            "items": self.items,
+            "failures": self.failures,
+            "wall_seconds": self.wall,
+            "items_per_second": self.rate,
+            "bottleneck": self.bottleneck,
+        }
+
+    def explain(self) -> str:
+        """Stage by stage: what was chosen and why, what changed while it ran, how it went; and what held it up."""
+        parts = [explain(figures) for figures in self._all]
+        parts.append(f"In all: {plural(self.items, 'result')} in {seconds(self.wall)} ({rate_(self.rate)}).")
+        if self.failures:
+            parts.append(f"{plural(self.failures, 'failure')}: see run.failures.")
+        slowest = self.bottleneck
+        if slowest in ("source", "consumer"):
+            parts.append(f"The {slowest} held up all stages.")
+        elif slowest:
+            parts.append(f"{slowest} held up the others.")
+        return "\n".join(parts)
+
+    def __repr__(self) -> str:
+        names = " -> ".join(figures.stage for figures in self._all)
+        return f"<Report {names}: {self.items} results, {self.failures} failures>"
+
+    def __rich__(self) -> Any:
+        """A table for rich, with a row for each stage."""
+        from rich.table import Table  # only who prints by rich needs it
+
+        table = Table(*_HEAD, title="plait: flow")
+        for row in self._table():
+            table.add_row(*row)
+        return table
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{escape(name)}</th>" for name in _HEAD)
+        rows = "".join("<tr>" + "".join(f"<td>{escape(v)}</td>" for v in row) + "</tr>" for row in self._table())
+        return f"<table><tr>{head}</tr>{rows}</table>"
+
+    def _table(self) -> list[tuple[str, ...]]:
+        slowest = self.bottleneck
+        return [
+            (
+                f.stage + (" (bottleneck)" if f.stage == slowest else ""),
+                described(f.placement) if f.placement else "not chosen yet",
+                f"{f.finished:,}",
+                rate_(f.finished / f.wall) if f.wall else "-",
+                f"{f.failures:,}",
+                f"{f.retries:,}",
+            )
+            for f in self._all
+        ]
+
+
+_HEAD = ("stage", "placement", "items", "rate", "failures", "retries")
+
+
+def bottleneck(stages: tuple[Figures, ...]) -> str:
+    """Which stage holds up the others.
+
+    The one whose own input is held back, since its queue is full, while who reads its results waits for them. Where no
+    queue is full it is the source, where the last one is full and nobody waits for it, the consumer.
+    """
+    last = stages[-1]
+    wall = max(figures.wall for figures in stages)
+    if wall < 0.1:
+        return ""
+    waits = {f.stage: min(f.held, f.waited) / wall for f in stages}
+    computes = {f.stage: f.cpu / wall for f in stages if f.placement is not None and f.placement.style == "serial"}
+    computes = {f.stage: computes[f.stage] for f in stages if f.stage in computes and not f.seats > 1}
+    worst = max(waits, key=waits.__getitem__)
+    if waits[worst] >= HELD:
+        return worst
+    busiest = max(computes, key=computes.__getitem__, default="")
+    if busiest and computes[busiest] > 0.7:
+        return busiest
+    if last.held > HELD * wall and last.waited < HELD * wall:
+        return "consumer"
+    return "source" if last.waited > 0.5 * wall else ""
