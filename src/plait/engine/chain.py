@@ -2,9 +2,10 @@
 
     source ──> Drive: fetch ──outlet──> Drive: parse ──outlet──> Drive: store ──outlet──> consumer
 
-A stage reads in a thread of its own, and no further than its own consumer leaves room for: the slowest stage holds up all
-before it, back to the source. A stage whose items are tiny is run by whoever reads it, so that a chain of such
-stages costs no queue. What fails, fails all; what is left, leaves all.
+A stage reads in a thread of its own, and no further than its own consumer leaves room for: the slowest stage holds up
+all before it, back to the source. A stage whose items are tiny is run by whoever reads it, so that a chain of such
+stages costs no queue. What fails, fails all; what is left, leaves all. A source that raises ends as one that has no
+more items, and the error comes last; sinks are completed when all results were taken.
 """
 
 from __future__ import annotations
@@ -186,7 +187,9 @@ class Chain:
                 stage, known = self.stages[at], drive.lane.admission
                 keyed = stage.rules.journal_key
                 pages = self._book.stage(stage.rules.name, at, code_key(stage.function) or "", _options(stage.rules))
-                drive.lane.admits(Admission(known is not None and known.passes, _Keyed(pages, keyed) if keyed else pages))
+                drive.lane.admits(
+                    Admission(known is not None and known.passes, _Keyed(pages, keyed) if keyed else pages)
+                )
         except BaseException:
             self._book.close()
             raise
@@ -342,7 +345,9 @@ class Chain:
         if not self.hub.wanted:
             return
         last = self.figures
-        failed = self._error is not None or any(drive.outlet.failed or drive.figures.outcome == "failed" for drive in self.drives)
+        failed = self._error is not None or any(
+            drive.outlet.failed or drive.figures.outcome == "failed" for drive in self.drives
+        )
         outcome = "cancelled" if self._cancelled else "failed" if failed else "done"
         failures = sum(figures.failures for figures in self.all_figures)
         seconds = time.perf_counter() - self._began
@@ -415,4 +420,3 @@ def same(item: Any) -> Any:
 def _options(rules: Rules) -> str:
     """The options that change what results are."""
     return f"on_error={rules.on_error}" if rules.on_error != "raise" else ""
-

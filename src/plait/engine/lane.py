@@ -25,6 +25,7 @@ from plait.engine.trial import Trial, Verdict
 from plait.engine.waiting import Waiting
 from plait.errors import CannotTravel
 from plait.events import ChunkFinished, Hub
+from plait.fit.sizes import size_of
 from plait.places.crew import MOVED, Crew, Refused, Seat
 from plait.policy.gate import Gate
 from plait.styles.batch import Batch, raised
@@ -35,6 +36,8 @@ __all__ = ["Lane"]
 #: Seconds after which a chunk's items not yet begun are handed back: items that turned slow must not queue behind
 #: each other while other seats have nothing to do.
 BUDGET = 0.05
+#: Of so many batches in this process, the first item of one is weighed.
+LOOKED_AT = 16
 
 
 class Conducting(Protocol):
@@ -74,6 +77,7 @@ class Lane(Entrance):
         self.on_seated: Callable[[Seat], None] = lambda seat: None
         self.on_verdict: Callable[[Verdict], None] = lambda verdict: None
         self._wanted = on_seats_wanted
+        self._arrivals = 0
 
     # --- to the seats -----------------------------------------------------------------------------------------------
 
@@ -87,7 +91,7 @@ class Lane(Entrance):
                 self._hungry = any(self.line.room(post, self.posts.values()) for post in self.posts.values())
                 self._look()
                 more = self._hungry and self.line.ready and not orders
-            if (self.sizer.bytes_per_item or 0) > HEAVY:
+            if (self.sizer.bytes_per_item or 0) > HEAVY and orders and orders[0][0].seat.can_kill:
                 for order in orders:
                     self.sender.put(*order)
             else:
@@ -213,7 +217,7 @@ class Lane(Entrance):
             figures.busy += batch.seconds
             figures.cpu += cpu
             figures.bytes_in += weight
-            self._measured(count, batch.seconds, weight)
+            self._measured(count, batch.seconds, weight or self._lying(post, batch))
             self.intake.take(post, batch, segments)
             verdict = self.trial.add(count, batch.seconds, cpu) if self.trial is not None else None
             if verdict is not None:
@@ -239,6 +243,15 @@ class Lane(Entrance):
             failed, stage = len(batch.errors), self.rules.name
             self.hub.emit(ChunkFinished(stage=stage, items=count, failed=failed, seconds=batch.seconds))
         self._settled(segments)
+
+    def _lying(self, post: Post, batch: Batch) -> int:
+        """Bytes that items and results of this process hold while they lie in buffers; 0: not looked at this time."""
+        self._arrivals += 1
+        if self._arrivals % LOOKED_AT != 1 or post.seat.can_kill or not batch.values:
+            return 0
+        chunk = post.find(batch.seqs[0] if batch.seqs else batch.first)
+        item = size_of(chunk.piece.items[0]) if chunk is not None else 0
+        return (item + size_of(batch.values[0])) * len(batch.values)
 
     def _measured(self, count: int, seconds: float, weight: int) -> None:
         """`count` items took `seconds` and weigh `weight` bytes: chunks and buffer are sized by that."""

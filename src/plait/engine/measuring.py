@@ -28,6 +28,7 @@ from plait.engine.source import source_broke
 from plait.fit.evidence import Evidence
 from plait.fit.meaning import pin
 from plait.fit.probe import Probe
+from plait.fit.reasons import WAITS
 from plait.fit.sizes import size_of
 from plait.places.processes.pool import default_pool
 from plait.places.processes.travel import cost, why_not
@@ -123,6 +124,9 @@ class Measuring:
                 self._tell()
                 if self._ran:
                     self.evidence = replace(probe.evidence(), pickling=self._pickling())
+                    figures = self.lane.figures
+                    if (figures.fed or figures.feeds) and self.evidence.cpu_share < WAITS:
+                        self.evidence = replace(self.evidence, gil_held=None)  # it was other stages that held it
                     if self.earlier.confirmed and self.earlier.recalled is not None:
                         self.evidence = self.earlier.recalled.evidence  # of more items than these few
                 self.ended = self.ended or self.lane.over

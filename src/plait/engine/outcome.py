@@ -39,7 +39,7 @@ class Outcomes:
             item.since = now - failed.seconds
         elapsed = now - item.since
         try:
-            wait = self.rules.retry.wait(item.attempt, failed.error, elapsed, self.draw())
+            wait = self.rules.retry.wait(item.attempt, failed.error, elapsed, self.draw(), item.waited)
         except Exception as error:  # the user's predicate, or a retry_after that raises
             failed.error.add_note(f"Retry(on=...) was asked whether to try again, and raised {_one_line(error)}")
             wait = None
@@ -52,6 +52,7 @@ class Outcomes:
             stage, said = self.rules.name, _one_line(failed.error)
             self.events.append(ItemRetried(stage=stage, index=item.start, attempt=item.attempt, delay=wait, error=said))
         item.attempt += 1
+        item.waited = wait
         return wait
 
     def failure(self, item: Piece, failed: Raised, *, called: bool = True) -> Segment | None:

@@ -24,6 +24,7 @@ class Piece:
         since: when its first attempt began, where that is known (`time.monotonic()` seconds).
         by_value: pickle everything by value: the worker could not read it otherwise.
         single: its results could not be read together with others.
+        waited: seconds that it waited before this attempt.
         deaths: workers that died when this was next, but had not begun any of it: reading it may be what killed them.
     """
 
@@ -35,6 +36,7 @@ class Piece:
     by_value: bool = False
     deaths: int = 0
     single: bool = False
+    waited: float | None = None
 
     @property
     def alone(self) -> bool:
@@ -51,7 +53,9 @@ class Piece:
     def part(self, first: int, last: int) -> Piece:
         """Items `first` up to `last` of it, as a piece of their own."""
         items = self.items[first:last]
-        return Piece(self.start + first, items, self.attempt, self.crashes, self.since, self.by_value, self.deaths)
+        piece = Piece(self.start + first, items, self.attempt, self.crashes, self.since, self.by_value, self.deaths)
+        piece.waited = self.waited
+        return piece
 
 
 OPEN, DONE, LATE = 0, 1, 2

@@ -8,12 +8,15 @@ locks. Taking another lock there would be waiting for oneself. So nothing is tak
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
 __all__ = ["Reaper", "reaper"]
+
+log = logging.getLogger("plait")
 
 #: Seconds that who leaves a run waits for its end. Bounded: it may itself hold what the end needs (see above).
 PATIENCE = 2.0
@@ -57,6 +60,8 @@ class Reaper:
                 close, done = order
                 try:
                     close()
+                except BaseException:  # of the user's: a source that raises when it is closed
+                    log.exception("A run that was left could not be ended properly.")
                 finally:
                     done.release()
                 del order, close, done

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,7 @@ class Batched:
     within: float | None = None
 
     def __call__(self, items: Iterator[Any]) -> Iterator[Any]:
+        """Batches of `items`."""
         return self._counted(items) if self.within is None else self._timed(items, self.within)
 
     def _counted(self, items: Iterator[Any]) -> Iterator[Any]:
@@ -112,38 +114,42 @@ class Windowed:
     clock: Callable[[], float] = time.time
 
     def __call__(self, items: Iterator[Any]) -> Iterator[Any]:
-        with _Pump(items, max(1024, self.items or 0)) as pump:
-            window, end = Window(start=self.clock()), math.inf
+        """Windows of `items`."""
+        with _Pump(items, max(1024, self.items or 0), self.clock) as pump:
+            window, end, last = Window(), math.inf, -math.inf
             while (item := pump.get(self._until(end))) is not _END:
-                now = self.clock()
+                now = self.clock() if item is _LATE else pump.came
                 if window and now >= end:
-                    window.end = end
+                    window.end = last = end
                     yield window
-                    window, end = Window(start=end), math.inf
+                    window, end = Window(), math.inf
                 if type(item) is Failure:
                     yield item
                     continue
                 if item is _LATE:
                     continue
                 if not window:
-                    window.start, end = self._span(now)
+                    window.start, end = self._span(now, last)
                 window.append(item)
                 if len(window) == self.items:
-                    window.end = self.clock()
+                    window.end = last = max(now, window.start)
                     yield window
                     window, end = Window(), math.inf
             if window:
-                window.end = min(end, self.clock())
+                window.end = max(window.start, min(end, self.clock()))
                 yield window
 
     def _until(self, end: float) -> float:
         return math.inf if end == math.inf else time.monotonic() + max(0.0, end - self.clock())
 
-    def _span(self, now: float) -> tuple[float, float]:
+    def _span(self, now: float, last: float) -> tuple[float, float]:
+        """Bounds of the window of an item that came `now`, the one before having ended at `last`."""
         if self.seconds is None:
             return now, math.inf
+        if last - self.seconds <= now < last:  # it came while that was being closed (or else the clock was set back)
+            now = last
         start = math.floor(now / self.seconds) * self.seconds
-        return start, start + self.seconds
+        return (last if start < last < start + self.seconds else start), start + self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +159,7 @@ class Written:
     sink: AbstractContextManager[Any]
 
     def __call__(self, items: Iterator[Any]) -> Iterator[Any]:
+        """`items`, which are written on the way."""
         return Writing(self.sink)(items)
 
 
@@ -168,6 +175,7 @@ class Writing:
         self._open = False
 
     def __call__(self, items: Iterator[Any]) -> Iterator[Any]:
+        """The same `items`, each written."""
         writer = self._sink.__enter__()
         self._open = True
         for item in items:
@@ -196,17 +204,23 @@ class _Pump:
 
     Parameters:
         room: items that may wait.
+        clock: what says when each item came.
+
+    Attributes:
+        came: when the item that `get` gave last did.
     """
 
-    def __init__(self, items: Iterator[Any], room: int) -> None:
-        self._items, self._room = items, room
-        self._waiting: deque[Any] = deque()
+    def __init__(self, items: Iterator[Any], room: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._items, self._room, self._clock = items, room, clock
+        self.came = 0.0
+        self._waiting: deque[tuple[Any, float]] = deque()
         self._lock = threading.Condition(threading.Lock())
         self._ended = self._left = False
         self._error: BaseException | None = None
 
     def __enter__(self) -> _Pump:
-        threading.Thread(target=self._read, name="plait-pump", daemon=True).start()
+        run = copy_context().run  # the stage before may be run by who reads it
+        threading.Thread(target=run, args=(self._read,), name="plait-pump", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -227,7 +241,7 @@ class _Pump:
                 if left <= 0:
                     return _LATE
                 self._lock.wait(None if left == math.inf else left)
-            item = self._waiting.popleft()
+            item, self.came = self._waiting.popleft()
             if len(self._waiting) == self._room // 2:
                 self._lock.notify_all()
             return item
@@ -237,7 +251,7 @@ class _Pump:
         try:
             for item in self._items:
                 with self._lock:
-                    self._waiting.append(item)
+                    self._waiting.append((item, self._clock()))
                     if len(self._waiting) == 1:
                         self._lock.notify_all()
                     while len(self._waiting) >= self._room and not self._left:

@@ -35,12 +35,20 @@ def _pickler() -> Any:
             # pickle sends these by name, and cloudpickle leaves that so: no worker has that name.
             if type(thing) is _CACHED and thing.__module__ == "__main__":
                 return _cached, (thing.cache_parameters(),), (thing.__wrapped__,), None, None, _fill
+            if "__plait_by_value__" in vars(type(thing)) and _goes_by_value(thing, cloudpickle):
+                return thing.__plait_by_value__()
             reduced = super().reducer_override(thing)
             if isinstance(thing, type) and "__slots__" in thing.__dict__ and isinstance(reduced, tuple):
                 return _slotted(thing, reduced)
             return reduced
 
     return Pickler
+
+
+def _goes_by_value(thing: Any, cloudpickle: Any) -> bool:
+    """Whether no worker would find it by its name."""
+    module = getattr(thing, "__module__", None)
+    return module == "__main__" or module in cloudpickle.list_registry_pickle_by_value()
 
 
 def _slotted(kind: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -32,6 +32,10 @@ log = logging.getLogger("plait")
 START = 0.15
 #: Seconds that a worker which is not wanted any more has to close its resources.
 RETIRING = 10.0
+#: Seconds that workers beyond `workers` wait for another lease.
+SPARE = 15.0
+#: Times `workers` that may wait.
+SPARES = 2
 
 
 class Pool:
@@ -96,6 +100,7 @@ class Pool:
             while self._idle:
                 remote = self._idle.pop()
                 if not remote.ended and not remote.killed_for and not remote.hung_up:
+                    remote.last_call()
                     remote.client = client
                     return remote
             try:
@@ -114,10 +119,19 @@ class Pool:
             if remote.ended or self._closed:
                 return
             old = self.recycle is not None and remote.items >= self.recycle
-            if remote.killed_for or old or len(self._idle) >= max(self.workers, 1):
+            if remote.killed_for or old or len(self._idle) >= SPARES * self.workers:
                 self._retire(remote, "recycled" if old else "idle")
-            else:
-                self._idle.append(remote)
+                return
+            self._idle.append(remote)
+            if len(self._idle) > self.workers:  # the next run may want as many: a flow has several stages
+                remote.last_call = ticker().at(time.monotonic() + SPARE, lambda: self._spare(remote))
+
+    def _spare(self, remote: Remote) -> None:
+        """Nobody has wanted it for a while, and there are enough others."""
+        with self._lock:
+            if remote in self._idle and len(self._idle) > self.workers:
+                self._idle.remove(remote)
+                self._retire(remote, "idle")
 
     def expect(self, remote: Remote) -> None:
         """It will come back by itself, once it has started; not within some seconds: it is ended."""
