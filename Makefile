@@ -27,7 +27,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test test-quick test-extra lint format bench bench-fit dist lock clean
+.PHONY: help demo test test-quick test-extra lint format bench bench-fit bench-flow dist lock clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -62,6 +62,9 @@ bench: $(VENV)/bench/.ready ## measure against peers, side by side
 
 bench-fit: $(VENV)/bench/.ready ## measure how well auto chooses (benchmarks/fit/README.md)
 	$(BENCH) -m benchmarks.fit $(ARGS)
+
+bench-flow: $(VENV)/bench/.ready ## measure flows beside what people glue by hand, and peers (benchmarks/README.md)
+	$(BENCH) -m benchmarks.flow $(ARGS)
 
 dist: $(UV) ## build wheel and sdist into dist/
 	rm -rf dist

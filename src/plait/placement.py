@@ -41,6 +41,10 @@ class Placement:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise OptionError(name, value, "it takes a whole number from 1, or None to measure")
+        if self.place == "here" and (self.workers or 1) > 1:
+            raise OptionError("workers", self.workers, "this process is one worker: use place='processes', or width=")
+        if self.style == "serial" and (self.width or 1) > 1:
+            raise OptionError("width", self.width, "style 'serial' runs one item at a time: use style='threads'")
 
     @property
     def model(self) -> str:
@@ -52,6 +56,10 @@ class Placement:
 
     def with_bounds(self, workers: int | None, width: int | None) -> Placement:
         """The same placement, with `workers` and `width` where it has none of its own."""
+        if self.place == "here":
+            workers = None
+        if self.style == "serial":
+            width = None
         return replace(self, workers=self.workers or workers, width=self.width or width)
 
 

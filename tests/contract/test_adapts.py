@@ -1,6 +1,7 @@
 """A run changes its width and its placement while it goes on, and no item is lost, run twice or out of order for it."""
 
 import asyncio
+import socket
 import threading
 import time
 from collections import Counter
@@ -111,6 +112,24 @@ class TestWidth:
         run = plait.map(waits, range(6000))
         assert list(run) == list(range(6000))
         assert max(widths(run)) >= 512, run.report.explain()
+
+    def test_a_short_job_of_long_sleeps_is_begun_before_the_first_has_ended(self):
+        run = plait.map(lambda item: (time.sleep(0.5), item)[1], range(300))
+        assert list(run) == list(range(300))
+        changes = run.report.to_dict()["changes"]
+        assert max(change["width"] for change in changes if change["at"] < 0.5) > 64, run.report.explain()
+
+    def test_what_holds_a_connection_is_not_sent_in_such_numbers_unheard(self):
+        def asks(item: int) -> int:
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                time.sleep(0.3)
+            return item
+
+        run = plait.map(asks, range(300))
+        assert list(run) == list(range(300))
+        changes = run.report.to_dict()["changes"]
+        assert max(change["width"] for change in changes if change["at"] < 0.3) <= 64, run.report.explain()
 
     @pytest.mark.parametrize("model", ["threads", "async", "processes+threads", "processes+async"])
     def test_never_beyond_its_bound(self, model):

@@ -27,6 +27,26 @@ def sleeps(n: int) -> int:
     return n
 
 
+def sleeps_briefly(n: int) -> int:
+    time.sleep(0.002)
+    return n
+
+
+def sleeps_long(n: int) -> int:
+    time.sleep(0.6)
+    return n
+
+
+def yields(n: int):
+    yield n
+
+
+def dies_in_workers(n: int) -> None:
+    if os.getpid() != int(os.environ["PLAIT_TEST_MAIN"]):
+        os._exit(3)
+    sums(n)
+
+
 async def sleeps_async(n: int) -> int:
     await asyncio.sleep(0.01)
     return n
@@ -154,6 +174,37 @@ class TestItems:
             plait.advise(sleeps, broken(), seconds=SECONDS)
 
 
+class TestFew:
+    """Few items, or slow ones: every model gets its share, and what could not be tried is predicted."""
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_no_model_eats_the_items_of_the_others(self, known):
+        items = range(500) if known else (n for n in range(500))
+        advice = plait.advise(sleeps_briefly, items, seconds=2.0)
+        assert advice.placement.style == "threads"
+        assert advice.placement.width * (advice.placement.workers or 1) >= 16
+        assert tried(advice) == {"serial", "threads", "processes", "processes+threads"}
+
+    def test_a_slow_source_sets_the_pace(self):
+        def slowly():
+            for n in range(20):
+                time.sleep(0.2)
+                yield n
+
+        began = time.monotonic()
+        advice = plait.advise(abs, slowly(), seconds=2.0)
+        assert time.monotonic() - began < 3
+        assert advice.placement.model == "serial"
+        assert advice.sentence.endswith("and the source sets the pace.")
+
+    def test_slow_items_are_tried_on_what_is_predicted_first(self):
+        advice = plait.advise(sleeps_long, range(200), seconds=1.0)
+        assert advice.model == "threads"
+
+    def test_one_is_singular(self):
+        assert plait.advise(sums, [1]).notes[-1] == "1 item was run, each once."
+
+
 class TestPromises:
     def test_a_pinned_function_never_leaves_the_process(self):
         pids = set()
@@ -203,6 +254,28 @@ class TestFailures:
         advice = plait.advise(fails, itertools.count(), seconds=1.0)
         assert advice.failures == advice.items > 0
         assert advice.sentence.startswith("Every item failed, the last with ValueError: no ")
+
+        assert "->" not in str(advice)
+        assert (advice.chosen, advice.code, advice.to_dict()["model"]) == (False, "", None)
+
+    def test_a_generator_function_is_said_to_run_nothing(self):
+        advice = plait.advise(yields, range(100), seconds=1.0)
+        assert advice.sentence.startswith("yields gives a generator: calling it runs none of its body.")
+        assert (advice.items, advice.chosen) == (0, False)
+
+    def test_a_sync_function_under_async_is_not_a_plan(self):
+        advice = plait.advise(sleeps, range(100), seconds=1.0, model="async")
+        assert "the function is not async: make it `async def`" in advice.sentence
+        assert (advice.failures, advice.chosen) == (0, False)
+
+    def test_workers_that_die_are_given_up(self, monkeypatch):
+        monkeypatch.setenv("PLAIT_TEST_MAIN", str(os.getpid()))
+        began = time.monotonic()
+        advice = plait.advise(dies_in_workers, itertools.count(), seconds=2.0)
+        assert time.monotonic() - began < 6
+        assert advice.placement.place == "here"
+        assert "its workers died: exited with code 3" in row(advice, "processes").verdict
+        assert any(note.startswith("In other processes its workers died") for note in advice.notes)
 
 
 class TestEnding:

@@ -143,3 +143,18 @@ def test_a_name_of_ones_own():
     assert repr(run).startswith("<Run of sorting")
     run.wait()
     assert run.report.explain().startswith("sorting: ")
+
+
+def burns(x):
+    return sum(range(30_000))
+
+
+@pytest.mark.parametrize("model", ["auto", "serial"])
+def test_cpu_seconds_have_the_first_items_in_them(model):
+    run = plait.map(burns, range(60), model=model)
+    before = time.process_time()
+    assert len(list(run)) == 60
+    figures, took = run.report.to_dict(), time.process_time() - before
+    if run.report.model == "serial":
+        assert 0.6 * took < figures["cpu_seconds"] <= 1.01 * took
+    assert 0 < figures["cpu_seconds"] <= figures["busy_seconds"] * 1.01

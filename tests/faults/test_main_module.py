@@ -88,6 +88,48 @@ def test_many_objects_of_main_travel_as_plain_data(python):
     assert float(done.stdout) < 100
 
 
+TASKS = """
+import plait
+
+def burn():
+    for _ in range(60_000):
+        pass
+
+class Scale:
+    @plait.task(retries=1)
+    def times(self, x):
+        return 3 * x
+
+@plait.task(retries=1)
+def down(n):
+    burn()
+    return down(n - 1) if n > 0 else 0
+
+def outer(x):
+    burn()
+    return down(1) + x
+
+def plain(x):
+    burn()
+    return x
+
+for model in ("auto", "processes", "processes+threads"):
+    assert list(plait.map(plain, range(400), model=model)) == list(range(400))
+    assert list(plait.map(outer, range(400), model=model)) == list(range(400))
+    assert list(down.map([0, 1, 2], model=model)) == [0, 0, 0]
+    assert list(Scale().times.map(range(4), model=model)) == [0, 3, 6, 9]
+run = plait.map(outer, range(20), timeout=20)
+assert list(run) == list(range(20))
+assert run.report.placement.place == "processes", run.report.explain()
+print(list(plait.map(type, [down, Scale().times], model="processes"))[0].__name__)
+"""
+
+
+def test_tasks_and_methods_as_tasks_of_main(python):
+    done = python(TASKS)
+    assert (done.stdout, done.stderr) == ("Task\n", "")
+
+
 def test_a_module_beside_the_script(tmp_path, python):
     (tmp_path / "beside.py").write_text(
         textwrap.dedent("""

@@ -24,7 +24,9 @@ class Controller(Protocol):
 
     width: int
 
-    def finished(self, now: float, items: int, failed: int, seconds: float, *, busy: bool = True) -> bool:
+    def finished(
+        self, now: float, items: int, failed: int, seconds: float, *, busy: bool = True, computed: float = 0.0
+    ) -> bool:
         """Items have ended."""
 
 
@@ -118,7 +120,9 @@ class _Fixed:
     def __init__(self, width: int) -> None:
         self.width = width
 
-    def finished(self, now: float, items: int, failed: int, seconds: float, *, busy: bool = True) -> bool:
+    def finished(
+        self, now: float, items: int, failed: int, seconds: float, *, busy: bool = True, computed: float = 0.0
+    ) -> bool:
         return False
 
 

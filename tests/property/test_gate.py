@@ -4,7 +4,7 @@ Times are multiples of 1/64 s and rates powers of two, so that floats are exact 
 """
 
 import math
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from itertools import pairwise
 from unittest import mock
 
@@ -16,72 +16,9 @@ from plait.policy.doors import NOTHING, Door, Row, Turnstile
 from plait.policy.gate import PATIENCE, Gate
 from plait.policy.limit import Limit
 from plait.policy.rate import Rate
+from tests.property.gate_model import Model, key_a, key_b, key_c
 
 TICK = 1 / 64
-
-
-def key_a(item):
-    return item[0]
-
-
-def key_b(item):
-    return item[1]
-
-
-def key_c(item):
-    return item[2]
-
-
-class Model:
-    """What the rules allow, told from all that ever happened."""
-
-    def __init__(self, rates, limits):
-        self.rates, self.limits = rates, limits
-        self.waiting: dict[object, deque] = defaultdict(deque)
-        self.items: dict[int, tuple] = {}
-        self.begun: dict[tuple, list[float]] = defaultdict(list)
-        self.inside: dict[int, list[tuple]] = {}
-
-    def combination(self, item):
-        return tuple(rule.key(item) for rule in (*self.rates, *self.limits) if rule.key is not None)
-
-    def put(self, ref, item, first):
-        row = self.waiting[self.combination(item)]
-        (row.appendleft if first else row.append)(ref)
-        self.items[ref] = item
-
-    def places(self, rules, item):
-        """(rule's number, key) of all rules."""
-        return [(at, rule.key(item) if rule.key else None) for at, rule in enumerate(rules)]
-
-    def opens(self, item, now):
-        """When the item may begin if nothing else happens; inf: not by time alone."""
-        counts = Counter(place for held in self.inside.values() for place in held)
-        at = now
-        for place in self.places(self.limits, item):
-            if counts[place] >= self.limits[place[0]].n:
-                return math.inf
-        for place in self.places(self.rates, item):
-            rate, begun = self.rates[place[0]], self.begun[place]
-            for number, start in enumerate(begun):  # with it, no window from `start` on may hold too many
-                at = max(at, start + (len(begun) - number + 1 - rate.burst) * rate.interval)
-        return at
-
-    def begin(self, ref, now):
-        item = self.items[ref]
-        row = self.waiting[self.combination(item)]
-        assert row[0] == ref, "first in, first out"
-        assert self.opens(item, now) <= now, "all rules allow it"
-        row.popleft()
-        for place in self.places(self.rates, item):
-            self.begun[place].append(now)
-        self.inside[ref] = self.places(self.limits, item)
-
-    def heads(self, now):
-        return [self.opens(self.items[row[0]], now) for row in self.waiting.values() if row]
-
-    def __len__(self):
-        return sum(map(len, self.waiting.values()))
 
 
 def rules(keys):
@@ -206,7 +143,7 @@ class Play:
             self.end(ref)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(rules(st.sampled_from([None, key_a, key_b, key_c])), steps, st.sampled_from([1, 2, PATIENCE]))
 def test_it_agrees_with_brute_force_and_everything_is_taken(made, steps, patience):
     play = Play(*made, patience)
@@ -218,7 +155,7 @@ def test_it_agrees_with_brute_force_and_everything_is_taken(made, steps, patienc
     assert not any(play.gate._turnstiles)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(rules(st.sampled_from([None, key_a])), steps)
 def test_with_one_key_function_what_it_says_is_exact(made, steps):
     play = Play(*made)

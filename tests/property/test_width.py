@@ -161,4 +161,4 @@ def test_a_limit_holds_for_good(start, history, most):
         now += later
         seat.finished(now, items, int(items * share), items * each, busy=busy)
         assert seat.width <= most
-    assert math.isfinite(seat.usual)
+    assert math.isfinite(seat.failures.usual)

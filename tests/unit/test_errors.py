@@ -10,6 +10,9 @@ from plait.errors import (
     CannotTravel,
     FunctionStopped,
     ItemTimeout,
+    JournalBusy,
+    JournalChanged,
+    JournalError,
     MissingExtra,
     OptionError,
     PlaitError,
@@ -38,6 +41,10 @@ EXAMPLES: list[PlaitError] = [
     StartFailed("fork: out of memory"),
     RunCancelled(),
     RunCancelled("Ctrl-C"),
+    JournalError("run.db", "it is damaged", "Move it away."),
+    JournalBusy("run.db", 17),
+    JournalBusy("run.db"),
+    JournalChanged("run.db", "clean", "its function's code is another"),
 ]
 
 
@@ -72,6 +79,8 @@ def test_copying_keeps_the_text(error):
         (TooManyFailures, RuntimeError),
         (CannotTravel, TypeError),
         (FunctionStopped, RuntimeError),
+        (JournalBusy, JournalError),
+        (JournalChanged, UserWarning),
         (WorkerLost, RuntimeError),
         (StartFailed, RuntimeError),
     ],
@@ -141,6 +150,22 @@ class Own(PlaitError):
         (
             RunCancelled("Ctrl-C"),
             "The run was cancelled (Ctrl-C); results that were not delivered yet are gone.",
+        ),
+        (JournalError("run.db", "it is damaged", "Move it away."), "Journal run.db: it is damaged. Move it away."),
+        (
+            JournalBusy("run.db", 17),
+            (
+                "Journal run.db: the run of process 17 is using it. "
+                "Wait until that run has ended, or give this run a journal of its own."
+            ),
+        ),
+        (
+            JournalChanged("run.db", "clean", "its function's code is another"),
+            (
+                "Journal run.db: stage 'clean' has changed since its results were recorded: its function's code is "
+                "another. They are replayed all the same. To run every item again, delete the file (`plait map` has "
+                "--restart for that)."
+            ),
         ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",

@@ -77,3 +77,22 @@ def test_unknown_names_list_the_known_and_the_nearest():
     with pytest.raises(UnknownOption, match=r"no model 'asynch'\. Did you mean 'async'\?") as caught:
         placement_for("asynch")
     assert set(MODELS) <= set(caught.value.known)
+
+
+@pytest.mark.parametrize(
+    ("place", "style", "numbers"),
+    [
+        ("here", "serial", {"workers": 3}),
+        ("here", "threads", {"workers": 2}),
+        ("here", "serial", {"width": 8}),
+        ("processes", "serial", {"width": 2}),
+    ],
+)
+def test_numbers_that_a_placement_cannot_have(place, style, numbers):
+    with pytest.raises(OptionError, match="cannot be used"):
+        Placement(place, style, **numbers)
+
+
+def test_bounds_that_a_placement_cannot_have_are_left_out():
+    assert Placement("here", "serial").with_bounds(3, 8) == Placement("here", "serial")
+    assert Placement("processes", "serial").with_bounds(3, 8) == Placement("processes", "serial", 3)

@@ -17,12 +17,13 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from plait.engine.admission import Admission
 from plait.engine.drive import Drive
 from plait.engine.figures import Figures
 from plait.engine.fuse import may_fuse
+from plait.engine.given import given
 from plait.engine.reaper import reaper
 from plait.engine.regroup import Regroup, Writing, Written, flatten
 from plait.engine.rules import Rules
@@ -101,7 +102,7 @@ class Chain:
     ) -> None:
         self.items, self.hub = items, hub
         self.name = f"run-{next(_names)}"
-        self._source = _AsyncSource(items) if hasattr(items, "__aiter__") else _Source(items)
+        self._source = given(items)
         self.stages, self._journal = list(stages), journal
         if not stages or (before and hasattr(items, "__aiter__")):  # something has to read it
             self.stages.insert(0, Stage(same, Rules("items", "serial"), is_async=False, after=before))
@@ -268,7 +269,7 @@ class Chain:
 
     def _failed(self, at: int, error: BaseException) -> None:
         """A stage has failed: the others end now, and the error is what the consumer gets."""
-        if self._cancelled:  # all of them are told why
+        if self._cancelled or self.closed:  # all of them are told why
             return
         for drive in self.drives[at + 1 :]:
             if not drive.lane.over and not drive.closed:
@@ -320,9 +321,12 @@ class Chain:
                 return False
             self.closed = True
         for drive in self.drives:
-            if drive.started and not drive.closed and not drive.lane.over and not drive.figures.outcome:
+            with drive.ending.lock:
+                if not drive.started:  # nor will it be; the stage behind it may be about to read its results
+                    drive.closed = True
+                unread = drive.closed and not drive.started
+            if unread or not (drive.closed or drive.lane.over or drive.figures.outcome):
                 drive.halt(RunCancelled("it was left before its end"))
-            drive.closed = drive.closed or not drive.started
         return True
 
     def _ended(self) -> None:
@@ -354,50 +358,6 @@ class Chain:
         self.hub.emit(
             RunFinished(run=self.name, outcome=outcome, finished=last.finished, failures=failures, seconds=seconds)
         )
-
-
-class _Source:
-    """The user's items. What they raise only ends them here: it is told at the end, after the results of what was read.
-
-    Attributes:
-        error: what they raised.
-    """
-
-    def __init__(self, items: Any) -> None:
-        self._given, self.error = items, cast("Exception | None", None)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._given) if type(self._given) in _SURE else self._read()
-
-    def _read(self) -> Iterator[Any]:
-        try:
-            yield from self._given
-        except Exception as error:
-            self.error = error
-
-
-class _AsyncSource(_Source):
-    """The same of an async iterable."""
-
-    def __len__(self) -> int:
-        return len(self._given)
-
-    def __aiter__(self) -> _AsyncSource:
-        self._items = aiter(self._given)
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            return await anext(self._items)
-        except StopAsyncIteration:
-            raise
-        except Exception as error:
-            self.error = error
-            raise StopAsyncIteration from None
-
-
-#: Iterables that raise nothing; reading them costs no detour.
-_SURE = (list, tuple, range, dict, set, frozenset)
 
 
 class _Keyed:

@@ -45,8 +45,10 @@ class Consuming:
     crews: Crews
     started: bool
     closed: bool
+    is_async: bool
 
     def __init__(self) -> None:
+        self._why = ""  # it is run by the consumer, though nothing was asked for
         self._consumed = False
         self._inline: Generator[Any, None, None] | None = None
         self._drift: Drift | None = None
@@ -98,10 +100,10 @@ class Consuming:
 
     def results(self) -> Iterator[Any]:
         """Results for a consumer in a thread, one by one at the speed of C."""
-        asked = self.asked
         here = not self.started and not hasattr(self.items, "__aiter__") and self._plain
+        asked = self.asked or (self._bound() if here else None)
         if here and asked is not None and asked.place == "here" and asked.style == "serial":
-            return self._serial()
+            return self._serial(asked)
         return itertools.chain.from_iterable(self._segments())
 
     @property
@@ -109,11 +111,19 @@ class Consuming:
         """Whether every item is run, as soon as the one before is done."""
         return self.lane.admission is None and not self.rules.gated
 
-    def _serial(self) -> Iterator[Any]:
-        assert self.asked is not None
+    def _bound(self) -> Placement | None:
+        """The consumer's own thread, where the function works in no other (nothing else may have been asked for)."""
+        rules = self.rules
+        serial = rules.model == "auto" or (isinstance(rules.model, tuple) and "serial" in rules.model)
+        found = rules.pins(self.function).thread if serial and not (rules.isolate or self.is_async) else None
+        if found is not None:
+            self._why = f"it runs in the thread that asks for its results: {found.reason}"
+        return Placement("here", "serial", 1, 1) if found is not None else None
+
+    def _serial(self, placement: Placement) -> Iterator[Any]:
         self.started = True
         self._begin()
-        self.crews.chose(self.asked, ("model= asks for it",))
+        self.crews.chose(placement, (self._why or f"{self.rules.asked_by} asks for it",))
         self._inline = self._run_inline(iter(self.items))
         return self._inline
 
@@ -121,7 +131,15 @@ class Consuming:
         figures = self.figures
         figures.seats = 1
         return run_inline(
-            self.function, source, figures.read, self.rules, figures, self.hub, self._cancelled, self.close
+            self.function,
+            source,
+            figures.read,
+            self.rules,
+            figures,
+            self.hub,
+            self._cancelled,
+            self.close,
+            lambda: self._drift.outside if self._drift is not None else 0.0,
         )
 
     def _segments(self) -> Iterator[Any]:

@@ -16,10 +16,11 @@ from plait import machine
 from plait.engine.ending import Ending
 from plait.engine.figures import Figures
 from plait.engine.hedging import LOOK
+from plait.engine.keeping import Keeping, Opening
 from plait.engine.mishaps import GuardedLane
 from plait.engine.outlet import Outlet
 from plait.engine.rules import Rules
-from plait.errors import PlaitError, WorkerLost
+from plait.errors import CannotTravel, PlaitError, WorkerLost
 from plait.events import Hub, PlacementChosen
 from plait.placement import Placement
 from plait.places.crew import Crew, Seat, Work, places
@@ -90,6 +91,9 @@ class Crews:
         self.figures: Figures = lane.figures
         self.on_seated: Callable[[], None] = lambda: None
         self.on_failed: Callable[[], None] = lambda: None
+        #: Where to go, and why, when workers refuse the function; `None`: nowhere, the run fails.
+        self.on_refused: Callable[[CannotTravel], tuple[Placement, Sequence[str]]] | None = None
+        lane.on_kept = Keeping(lane, self._crew, self._keep, lambda: self.function).open
         self._ticking = self._weighing = False
 
     def chose(self, placement: Placement, reasons: Sequence[str]) -> None:
@@ -106,7 +110,8 @@ class Crews:
     def open(self, placement: Placement, *, bridge: bool = False) -> None:
         """Get the seats of `placement`; with `bridge`, run items here until the first worker is ready."""
         bridged = self._crew(BRIDGE) if bridge and not default_pool().warm else None
-        crew = self._crew(placement)
+        opening = Opening(self.lane, lambda error: self._refused(error, bridged)) if self.on_refused else None
+        crew = self._crew(placement, opening)
         if not self._enter(crew, bridged):
             return
         self._room_for(placement)
@@ -150,6 +155,22 @@ class Crews:
         if was is not None and was is not self.figures.placement:
             self.chose(was, (f"it could not be moved: {type(error).__name__}: {error}",))
         self.on_failed()
+
+    def _refused(self, error: CannotTravel, bridged: Crew | None) -> None:
+        """No worker can load the function, and nothing of it was run there: go on elsewhere."""
+        assert self.on_refused is not None
+        log.debug("%s stays in this process: %s", self.rules.name, error)
+        placement, reasons = self.on_refused(error)
+        if bridged is not None:
+            self.lane.leave(bridged)
+        self.move(placement, reasons)
+
+    def _keep(self, crew: Crew) -> bool:
+        """Have `crew` ended with the run; false when that is over already."""
+        with self.ending.lock:
+            if not self.ending.closed:
+                self.ending.left.append(crew)
+            return not self.ending.closed
 
     def _enter(self, crew: Crew, left: Crew | None) -> bool:
         """`crew` is the one in use, `left` will be left; false when the run is over already."""

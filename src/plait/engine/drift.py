@@ -42,6 +42,8 @@ class Drift:
         self._run, self._halt, self._pairs = run, halt, pairs
         self._each = max(evidence.seconds_mean + evidence.source, 1e-7)
         self._began, self._inside = -1, 0.0
+        #: Seconds, in steps of a look, for which the consumer was busy with results.
+        self.outside = 0.0
         self._found: Drifted | None = None
         self._off: Callable[[], None] = lambda: None
 
@@ -66,7 +68,9 @@ class Drift:
         done: Any = self._pairs.__reduce__()[1][1]  # the next index: read without costing the run anything
         if self._began < 0:
             self._began = done
-        self._inside += LOOK * bool(getattr(self._run, "gi_running", False))
+        running = bool(getattr(self._run, "gi_running", False))
+        self._inside += LOOK * running
+        self.outside += LOOK * (not running)
         if self._inside < JUDGED:
             return
         if (done - self._began) * self._each * SLOWER < self._inside:

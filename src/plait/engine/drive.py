@@ -15,6 +15,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
+from dataclasses import replace
 from typing import Any
 
 from plait.engine import plan
@@ -33,7 +34,7 @@ from plait.engine.reaper import reaper
 from plait.engine.rules import Rules
 from plait.engine.source import Bridge, feed, feed_async, length
 from plait.engine.trial import Trial, Verdict
-from plait.errors import RunCancelled
+from plait.errors import CannotTravel, RunCancelled
 from plait.events import Hub, RunFinished, RunStarted
 from plait.placement import Placement
 
@@ -66,6 +67,7 @@ class Drive(Consuming):
         alone: bool = True,
     ) -> None:
         super().__init__()
+        rules = replace(rules, seen={})
         self.function, self.items, self.rules, self.hub, self.is_async = function, items, rules, hub, is_async
         self.name = f"run-{next(_names)}" if alone else ""
         self.figures = Figures(rules.name, total=length(items), fed=fed, feeds=feeds)
@@ -146,7 +148,7 @@ class Drive(Consuming):
             if joined:
                 pass
             elif self.asked is not None:
-                self.crews.chose(self.asked, ("model= asks for it",))
+                self.crews.chose(self.asked, (f"{self.rules.asked_by} asks for it",))
                 self._open(self.asked)
             elif self._choose(source):
                 return
@@ -263,7 +265,8 @@ class Drive(Consuming):
 
     def _try(self, placement: Placement) -> None:
         """Begin with one item at a time in each worker, and let their CPU time say whether threads would help."""
-        why = "timeout= is set, and only a process can be killed"
+        waits = self.rules.patience is not None
+        why = "timeout= is set, and only a process can be killed" if waits else self.figures.reasons[-1]
 
         def judged(verdict: Verdict) -> None:
             share = f"CPU share {verdict.share:.2f}"
@@ -288,7 +291,19 @@ class Drive(Consuming):
             conductor = self.conductor = Conductor(self.crews, self.rules, situation, evidence)
             self.lane.conductor = conductor
             self.crews.on_seated = lambda: conductor.began(placement)
+        if chosen is not None and chosen.refused is not None and placement.place != "here":
+            self.crews.on_refused = lambda error: self._elsewhere(chosen, error)
         self.crews.open(placement, bridge=chosen is not None and chosen.bridge)
+
+    def _elsewhere(self, chosen: plan.Chosen, error: CannotTravel) -> tuple[Placement, tuple[str, ...]]:
+        """Where the run goes that workers have refused."""
+        assert chosen.refused is not None
+        self.lane.trial = None
+        choice = chosen.refused(error.why)
+        conductor, placement = self.conductor, plan.with_defaults(choice.placement, self.rules)
+        if conductor is not None:
+            self.crews.on_seated = lambda: conductor.began(placement)
+        return placement, choice.reasons
 
     # --- ending -----------------------------------------------------------------------------------------------------
 

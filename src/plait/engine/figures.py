@@ -56,6 +56,7 @@ class Figures:
     timeouts: int = 0
     refused_late: int = 0
     recycled: int = 0
+    stayed: int = 0  # items that could not travel, or whose results could not, and were run in this process
     busy: float = 0.0
     cpu: float = 0.0
     bytes_out: int = 0

@@ -12,6 +12,7 @@ from plait.engine.line import Line
 from plait.engine.outcome import Outcomes
 from plait.engine.outlet import Segment
 from plait.engine.pieces import DONE, LATE, Chunk, Piece, Post
+from plait.errors import CannotTravel
 from plait.events import ItemFinished
 from plait.styles.batch import Batch, Raised
 
@@ -34,6 +35,7 @@ class Intake:
         hedging: Hedging | None = None,
     ) -> None:
         self.hedging = hedging
+        self.keep: Callable[[Piece], bool] = lambda piece: False  # has what cannot travel run in this process
         self.line, self.outcomes, self.figures, self._later = line, outcomes, figures, later
 
     def take(self, post: Post, batch: Batch, segments: list[Segment]) -> None:
@@ -71,7 +73,8 @@ class Intake:
             self._succeeded(post, chunk, at, [value], segments)
         else:
             chunk.marks[at] = DONE
-            self.fail(chunk, at, failed, segments)
+            if not (_cannot_travel(failed) and post.seat.can_kill and self.keep(chunk.piece.part(at, at + 1))):
+                self.fail(chunk, at, failed, segments)
             post.done(chunk, 1)
 
     def _hedged(self, hedging: Hedging, chunk: Chunk, at: int, *, succeeded: bool) -> bool:
@@ -136,3 +139,8 @@ class Intake:
             self.line.put_back(item)
         else:
             self._later(delay, item)
+
+
+def _cannot_travel(failed: Raised) -> bool:
+    """Whether it is the result that did not come back, and not the function that raised."""
+    return isinstance(failed.error, CannotTravel) and failed.error.what.startswith("The result") and not failed.seconds

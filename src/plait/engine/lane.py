@@ -77,6 +77,8 @@ class Lane(Entrance):
         self.on_seated: Callable[[Seat], None] = lambda seat: None
         self.on_verdict: Callable[[Verdict], None] = lambda verdict: None
         self._wanted = on_seats_wanted
+        self.spare: Crew | None = None  # runs what cannot travel
+        self.on_kept: Callable[[], None] | None = None  # opens that crew
         self._arrivals = 0
 
     # --- to the seats -----------------------------------------------------------------------------------------------
@@ -155,12 +157,13 @@ class Lane(Entrance):
         return False
 
     def _refused(self, post: Post, chunk: Chunk, errors: dict[int, CannotTravel]) -> None:
-        """Some items cannot travel: they fail, the others are sent again."""
+        """Some items cannot travel: they are run here or fail, the others are sent again."""
         with self.lock:
             segments: list[Segment] = []
             for at, error in errors.items():
                 chunk.marks[at] = DONE
-                self.intake.fail(chunk, at, raised(error, 0.0, below=0), segments, final=True)
+                if not self.intake.keep(chunk.piece.part(at, at + 1)):
+                    self.intake.fail(chunk, at, raised(error, 0.0, below=0), segments, final=True)
             for first, last in chunk.runs():
                 self.line.put_back(chunk.piece.part(first, last), first=True)
             post.done(chunk, chunk.left)
@@ -176,6 +179,7 @@ class Lane(Entrance):
                 return
             late = seat.crew in self._left  # the lane moved on while it was opened
             self.posts[seat] = Post(seat, condemned=MOVED if late else "", finished=self._finished)
+            self.posts[seat].spare = self.spare is not None and seat.crew is self.spare
             self.figures.seats = max(self.figures.seats, len(self.posts))
         if late:
             self._settled([])
@@ -188,10 +192,12 @@ class Lane(Entrance):
             self.line.gate.done(chunk.piece)
 
     def hold(self, crew: Crew, *, held: bool) -> None:
-        """Give nothing more to the seats of `crew` for the time being, or go on."""
-        with self.lock:
-            for post in self.posts.values():
-                post.held = held and post.seat.crew is crew
+        """Give nothing more to the seats of `crew` for the time being, or go on.
+
+        Without the lock, for which all their threads may queue: at worst one of them gets one chunk more.
+        """
+        for post in list(self.posts.values()):
+            post.held = held and post.seat.crew is crew
         if not held:
             self.dispatch()
 
@@ -260,7 +266,9 @@ class Lane(Entrance):
             self.sizer.weighed(count, weight)
         if self.rules.buffer is None:
             slots = sum(other.seat.width for other in self.posts.values())
-            self.outlet.resize(max(self.rules.least_buffer, self.sizer.buffer(slots)))
+            wanted, now = max(self.rules.least_buffer, self.sizer.buffer(slots)), self.outlet.buffer
+            if wanted <= now or self.outlet.backlog < now // 2:  # else it is the consumer who is slow
+                self.outlet.resize(wanted)
             self.sizer.most = max(1, self.outlet.buffer // 8)
 
     def _due(self) -> None:
@@ -313,6 +321,8 @@ class Lane(Entrance):
             self.figures.recycled += sum(post.condemned != MOVED for post in spent)
         for event in events:
             self.hub.emit(event)
+        if self.line.here and not self.over and self.on_kept is not None:
+            self.on_kept()
         if over:
             self.outlet.finish(over[0])
         elif more and dispatch:

@@ -35,6 +35,7 @@ class Line:
         self.ready: deque[Any] = deque()
         self.again: deque[Piece] = deque()
         self.alone: deque[Piece] = deque()  # those that nothing else may be in hand with
+        self.here: deque[Piece] = deque()  # those that cannot travel
         self.first = 0  # index of ready[0], unless a gap begins there
         self.gaps: deque[list[int]] = deque()  # [index, count] of items that need not be run, in order
         self.gate: Gate | None = None  # what each item needs leave of to begin; then `ready` stays empty
@@ -44,7 +45,7 @@ class Line:
         self.limit: int | None = None  # items in progress at once in one seat, while a trial is on
 
     def __bool__(self) -> bool:
-        return bool(self.ready or self.again or self.alone)
+        return bool(self.ready or self.again or self.alone or self.here)
 
     @property
     def enough(self) -> int:
@@ -64,7 +65,7 @@ class Line:
             except Exception:  # the user's key function, which went well before: the item has had its leave
                 self.alone.append(piece)
             return
-        queue = self.alone if piece.alone else self.again
+        queue = self.here if piece.here else self.alone if piece.alone else self.again
         if first:
             queue.appendleft(piece)
         else:
@@ -93,6 +94,8 @@ class Line:
         """How many items a seat should get now."""
         if post.condemned or post.held or post.exclusive:
             return 0
+        if post.spare:
+            return max(0, post.seat.width - post.in_hand) if self.here else 0
         if post.in_hand and self.alone and self._reserved(post, posts):
             return 0
         if self.gate is not None or self.single:  # what has leave to begin begins: it waits in no seat
@@ -112,11 +115,13 @@ class Line:
 
     def _reserved(self, post: Post, posts: Collection[Post]) -> bool:
         """Whether a seat must first become empty for an item that has to be alone, which else never got its turn."""
-        able = [other for other in posts if not other.condemned]
+        able = [other for other in posts if not (other.condemned or other.spare)]
         return post is min(able, key=lambda other: other.in_hand / other.seat.width)
 
     def next(self, post: Post, room: int, posts: Collection[Post]) -> Piece | None:
         """The next items for a seat that has room for `room`."""
+        if post.spare:
+            return self.here.popleft() if self.here else None
         if self.alone and not post.in_hand and (post.seat.can_kill or not self.alone[0].crashes):
             return self.alone.popleft()
         if self.gate is not None:
@@ -139,9 +144,9 @@ class Line:
 
     def _with_leave(self, gate: Gate) -> Piece | None:
         for piece in gate.take(time.monotonic(), 1):
-            if not piece.alone:
+            if not (piece.alone or piece.here):
                 return piece
-            self.alone.append(piece)
+            (self.here if piece.here else self.alone).append(piece)
         return None
 
     def clear(self) -> None:
@@ -149,5 +154,6 @@ class Line:
         self.ready.clear()
         self.again.clear()
         self.alone.clear()
+        self.here.clear()
         if self.gate is not None:
             self.gate.clear()

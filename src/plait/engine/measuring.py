@@ -26,7 +26,6 @@ from plait.engine.lane import Lane
 from plait.engine.rules import Rules
 from plait.engine.source import source_broke
 from plait.fit.evidence import Evidence
-from plait.fit.meaning import pin
 from plait.fit.probe import Probe
 from plait.fit.reasons import WAITS
 from plait.fit.sizes import size_of
@@ -101,7 +100,7 @@ class Measuring:
         self._starting = not may_leave(function, rules)
         models = rules.model if isinstance(rules.model, tuple) else ("threads",)
         threads = "threads" in models or "processes+threads" in models
-        self._beside = threads and not inside.get() and pin(function, alone=True) is None
+        self._beside = threads and not inside.get() and rules.pins(function).alone is None
 
     def run(self) -> Measuring:
         """Until it is enough."""
@@ -113,8 +112,9 @@ class Measuring:
         with contextlib.suppress(AttributeError, OSError):  # not everywhere
             self._clock = time.pthread_getcpuclockid(threading.get_ident())
         context = copy_context()  # each item runs in a copy: what one sets must not reach the next
+        probe = Probe()
         try:
-            with Probe() as probe:
+            with probe:
                 while self._room(probe) and (item := self._next(probe)) is not _NOTHING:
                     self._call(probe, lambda one: context.copy().run(call, one), item)
                     if self.left is not None:
@@ -134,6 +134,10 @@ class Measuring:
         finally:
             off()
             close()
+            with self.lane.lock:
+                seconds, cpu = probe.spent
+                self.lane.figures.busy += seconds
+                self.lane.figures.cpu += cpu
 
     def _room(self, probe: Probe) -> bool:
         """Whether another item may be read. Looks, and tells of the results, every few milliseconds only."""
@@ -180,7 +184,7 @@ class Measuring:
             self._hand, self.left = None, self.lane.reserve()
         took = time.perf_counter() - hand.began
         recalled = self.earlier.recalled
-        note = f"an item still waited after {took * 1000:.0f} ms, and others were begun beside it"
+        note = "others were begun beside it"
         self.evidence = (
             recalled.evidence
             if recalled is not None and recalled.evidence.cpu_share < 0.3
@@ -287,4 +291,4 @@ class Measuring:
 def may_leave(function: Any, rules: Rules) -> bool:
     """Whether worker processes are among what may be chosen."""
     allowed = not isinstance(rules.model, tuple) or any(name.startswith("processes") for name in rules.model)
-    return allowed and not inside.get() and pin(function) is None and machine.cores() > 1
+    return allowed and not inside.get() and rules.pins(function).here is None and machine.cores() > 1

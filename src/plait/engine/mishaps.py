@@ -35,6 +35,7 @@ class GuardedLane(Lane):
         self._since: dict[tuple[int, int], float] = {}  # blocked coroutines: (seat, sequence number) -> first seen
         self._stillborn = 0  # workers that died one after the other before they began anything
         self._alive_at = -1  # items that had finished when the last of them died
+        self.intake.keep = self._keep
 
     # --- lost workers -----------------------------------------------------------------------------------------------
 
@@ -59,7 +60,7 @@ class GuardedLane(Lane):
                 self._overdue.forget(id(seat))
                 for key in [key for key in self._since if key[0] == id(seat)]:
                     del self._since[key]
-            others = any(not other.condemned for other in self.posts.values())
+            others = any(not (other.condemned or other.spare) for other in self.posts.values())
             wanted = seat.crew not in self._left and (status != "not started" or not others)
         if self.hub.wanted and not killed:
             self.hub.emit(WorkerCrashed(stage=self.rules.name, pid=seat.pid, status=status, suspects=tuple(suspects)))
@@ -115,7 +116,7 @@ class GuardedLane(Lane):
         item = chunk.piece.part(at, at + 1)
         item.crashes += 1
         # What may have killed a worker must not run where it would kill the caller.
-        able = [post.seat.can_kill for post in self.posts.values() if not post.condemned]
+        able = [post.seat.can_kill for post in self.posts.values() if not (post.condemned or post.spare)]
         elsewhere = any(able) or not able
         if self.rules.on_crash == "rerun" and item.crashes < CRASHES and elsewhere:
             self.line.put_back(item, first=True)
@@ -135,6 +136,17 @@ class GuardedLane(Lane):
             return None
         hint = "It dies while the function is loaded: importing its module may crash. Try model='threads' to see why."
         return WorkerLost(pid, status, 0, stack, hint)
+
+    # --- what cannot travel -----------------------------------------------------------------------------------------
+
+    def _keep(self, piece: Piece) -> bool:
+        """Have an item that cannot travel, or whose result cannot, run in this process; false: it must not."""
+        if piece.here or self.on_kept is None or not self.rules.may_stay:
+            return False
+        piece.here, piece.single = True, False
+        self.figures.stayed += 1
+        self.line.put_back(piece)
+        return True
 
     # --- unreadable chunks and results ------------------------------------------------------------------------------
 
@@ -157,7 +169,7 @@ class GuardedLane(Lane):
                     item = piece.part(at, at + 1)
                     item.single = True
                     self.line.put_back(item, first=True)
-            else:
+            elif not self._keep(piece):
                 what = f"The item (of type {type(piece.items[0]).__name__!r})"
                 remedy = "Define its class in a module that workers can import, or choose model='threads'."
                 error = CannotTravel(what, f"the worker could not read it: {why}", remedy)
@@ -180,7 +192,9 @@ class GuardedLane(Lane):
                     continue
                 chunk.marks[at] = DONE
                 item = chunk.piece.part(at, at + 1)
-                if len(seqs) == 1:
+                if len(seqs) == 1 and self._keep(item):
+                    pass
+                elif len(seqs) == 1:
                     error = CannotTravel("The result", f"it cannot be read here: {why}", remedy)
                     self.intake.settle(item, raised(error, 0.0, below=0), segments)
                 else:

@@ -10,6 +10,9 @@ from typing import Any, cast
 
 __all__ = ["Outlet", "Segment"]
 
+#: Items that there must be room for at most before the source is woken: a slow consumer frees few at a time.
+WAKE = 32
+
 #: First index, how many items it accounts for, and their results (fewer where failures were left out).
 Segment = tuple[int, int, list[Any]]
 
@@ -31,7 +34,7 @@ class Outlet:
         self._lock = threading.Lock()
         self._ready: deque[Segment] = deque()
         self._held: dict[int, Segment] = {}
-        self._next = 0
+        self._next = 0  # the first item that is not ready; where nothing is held back, how many were
         self._handed = 0  # the consumer has these, but may not have looked at them yet
         self.taken = 0  # items that the consumer is done with
         self._over = False
@@ -48,6 +51,7 @@ class Outlet:
         with self._lock:
             if not self.ordered:
                 self._ready.extend(segments)
+                self._next += sum(count for _, count, _ in segments)
             else:
                 for segment in segments:
                     if segment[0] != self._next:
@@ -148,9 +152,14 @@ class Outlet:
         return self.buffer - (offered - self.taken)
 
     @property
+    def backlog(self) -> int:
+        """Items whose results the consumer could have, or has and is not done with."""
+        return self._next - self.taken
+
+    @property
     def _enough(self) -> int:
         """How much room is worth waking the source for; looked at afresh each time, since the buffer may shrink."""
-        return max(1, self.buffer // 4)
+        return max(1, min(self.buffer // 4, WAKE))
 
     def resize(self, buffer: int) -> None:
         """Allow `buffer` items from now on; those that were read already stay."""

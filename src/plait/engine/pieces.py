@@ -25,6 +25,7 @@ class Piece:
         by_value: pickle everything by value: the worker could not read it otherwise.
         single: its results could not be read together with others.
         waited: seconds that it waited before this attempt.
+        here: it cannot travel, and is run in this process.
         deaths: workers that died when this was next, but had not begun any of it: reading it may be what killed them.
     """
 
@@ -37,6 +38,7 @@ class Piece:
     deaths: int = 0
     single: bool = False
     waited: float | None = None
+    here: bool = False
 
     @property
     def alone(self) -> bool:
@@ -54,7 +56,7 @@ class Piece:
         """Items `first` up to `last` of it, as a piece of their own."""
         items = self.items[first:last]
         piece = Piece(self.start + first, items, self.attempt, self.crashes, self.since, self.by_value, self.deaths)
-        piece.waited = self.waited
+        piece.waited, piece.here = self.waited, self.here
         return piece
 
 
@@ -102,6 +104,7 @@ class Post:
     timed_out: dict[int, Raised] = field(default_factory=dict)
     killed: bool = False
     held: bool = False  # gets nothing more for the time being
+    spare: bool = False  # gets what cannot travel, and nothing else
     #: Told of each chunk of which nothing is in hand any more.
     finished: Callable[[Chunk], None] = lambda chunk: None
 

@@ -15,7 +15,6 @@ from plait.engine.measuring import Measuring, ReturnedCoroutine
 from plait.engine.rules import Rules
 from plait.fit.choose import Choice, Situation, choose
 from plait.fit.evidence import Evidence
-from plait.fit.meaning import pin
 from plait.placement import Placement, placement_for
 from plait.places.processes.pool import START, current
 from plait.places.processes.travel import why_not
@@ -55,8 +54,7 @@ def situation_of(
     function: Any, rules: Rules, *, is_async: bool, remaining: int | None, warm: bool, inside: bool, travel: str | None
 ) -> Situation:
     """What besides the evidence decides."""
-    pinned = pin(function)
-    alone = pin(function, alone=True)
+    pinned, alone, _ = rules.pins(function)
     return Situation(
         cores=machine.cores(),
         remaining=remaining,
@@ -93,6 +91,7 @@ class Chosen:
         evidence: what was measured; `None`: nothing.
         situation: what besides the evidence decides, as it is when asked.
         bridge: run items in this process until workers are ready.
+        refused: chooses anew when workers cannot load the function, told why; `None`: it must go to workers.
     """
 
     placement: Placement
@@ -104,6 +103,7 @@ class Chosen:
     evidence: Evidence | None = None
     situation: Callable[[], Situation] | None = None
     bridge: bool = False
+    refused: Callable[[str], Choice] | None = None
 
 
 def adapts(placement: Placement, rules: Rules) -> bool:
@@ -133,14 +133,14 @@ class Planning:
         """Run the first items of `source` here, each once, and choose by what was measured.
 
         With a timeout set, an item that never returns could not be ended here: nothing is run in this process then.
-        Nor is it where each item needs leave to begin.
+        Nor is it where each item needs leave to begin, or where `model=` names no model of this process.
 
         Parameters:
             leave: called, from another thread, when an item waits for so long that the run should go on without it: by
                 `go_on`, in a thread of its own. `None` is returned here then, when the item has ended.
         """
         rules = self.rules
-        if self.is_async or rules.isolate or rules.patience is not None or rules.gated:
+        if self.is_async or not rules.has_here or rules.patience is not None or rules.gated:
             return self.go_on()
         measuring = Measuring(self.function, source, rules, self.lane, self.earlier, leave)
         self.measuring = measuring
@@ -168,11 +168,19 @@ class Planning:
         asking = _Asking(self.function, rules, figures, self.is_async, self.at_home, travel)
         choice = asking.choose(evidence)
         placement, reasons = with_defaults(earlier.width(choice.placement), rules), choice.reasons
+        if placement.place != "here" and not rules.isolate and (lost := asking.situation().pinned):
+            reasons = (*reasons, f"its effects stay in the workers: {lost}, and model= names none of this process")
+        if rules.note:
+            reasons = (*reasons, rules.note)
+        if rules.asked_by != "model=":
+            said = f"model={rules.model!r} allows"
+            reasons = tuple(reason.replace(said, f"{rules.asked_by} allows") for reason in reasons)
+        refused = asking.refused if rules.may_stay else None
         if earlier.confirmed or (self.is_async and earlier.recalled is not None):
             reasons = (*reasons, "as in an earlier run")
         if _is_for_trial(placement, rules, evidence):
             wide = Placement("processes", "threads", placement.workers, rules.width or WAITING)
-            return Chosen(wide, reasons, on_trial=True, situation=asking.situation)
+            return Chosen(wide, reasons, on_trial=True, situation=asking.situation, refused=refused)
         serial = placement.place == "here" and placement.style == "serial" and not self.is_async
         return Chosen(
             placement,
@@ -180,14 +188,16 @@ class Planning:
             inline=serial and lane.settled,
             evidence=evidence,
             situation=asking.situation,
-            bridge=placement.place != "here" and evidence is not None and not rules.isolate,
+            bridge=placement.place != "here" and evidence is not None and rules.has_here,
+            refused=refused,
         )
 
 
 def _is_for_trial(placement: Placement, rules: Rules, evidence: Evidence | None) -> bool:
     """Whether workers are to find out if items wait: nothing could be measured here, and threads are allowed there."""
     allowed = not isinstance(rules.model, tuple) or "processes+threads" in rules.model
-    return evidence is None and rules.patience is not None and allowed and placement.model == "processes"
+    unknown = evidence is None and (rules.patience is not None or not rules.has_here) and not rules.isolate
+    return unknown and allowed and placement.model == "processes"
 
 
 class _Asking:
@@ -199,6 +209,7 @@ class _Asking:
         self.function, self.rules, self.figures, self.is_async = function, rules, figures, is_async
         self.at_home, self.travel, self.inside = at_home, travel, inside.get()
         self.looked = False
+        self.evidence: Evidence | None = None
 
     def situation(self) -> Situation:
         """What besides the evidence decides, now."""
@@ -236,8 +247,14 @@ class _Asking:
         resources = dict(self.rules.resources)
         return why_not(self.function) or (why_not(resources) if resources else None)
 
+    def refused(self, why: str) -> Choice:
+        """The choice, now that workers turned out to be unable to load the function."""
+        self.looked, self.travel = True, why
+        return choose(self.evidence, self.situation())
+
     def choose(self, evidence: Evidence | None) -> Choice:
         """The choice, now."""
+        self.evidence = evidence
         self.looked = True  # whether the function can travel is only looked at when it would have to
         choice = choose(evidence, self.situation())
         if choice.placement.place != "here" and self.travel is None:

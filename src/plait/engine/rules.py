@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from plait.placement import Placement
+from plait.fit.meaning import Pins, pins
+from plait.placement import Placement, placement_for
 from plait.policy.hedge import Hedge
 from plait.policy.limit import Limit
 from plait.policy.rate import Rate
@@ -20,7 +21,12 @@ KEYED = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How the items of one stage may be treated; see `plait.map` for what each means."""
+    """How the items of one stage may be treated; see `plait.map` for what each means.
+
+    Parameters:
+        asked_by: who asks for the model. note: what else is to be said of that.
+        seen: what the looks at its functions led to, in one run.
+    """
 
     name: str
     model: str | Placement | tuple[str, ...] = "auto"
@@ -41,6 +47,31 @@ class Rules:
     limits: tuple[Limit, ...] = ()
     hedge: Hedge | None = None
     journal_key: Callable[[Any], Any] | None = None
+    asked_by: str = "model="
+    note: str = ""
+    seen: dict[int, tuple[Any, Pins]] = field(default_factory=dict, compare=False, repr=False)
+
+    def pins(self, function: Any) -> Pins:
+        """What pins `function`, looked for once in a run."""
+        found = self.seen.get(id(function))
+        if found is None:
+            found = self.seen[id(function)] = (function, pins(function))
+        return found[1]
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether what cannot travel may be run in this process instead, though workers were chosen."""
+        asked = self.asked_by == "model="
+        named = asked and isinstance(self.model, str | Placement) and self.model != "auto"
+        return not (self.isolate or named) and (self.has_here or not asked)
+
+    @property
+    def has_here(self) -> bool:
+        """Whether a model of this process is among those that may be chosen."""
+        if self.model == "auto":
+            return not self.isolate
+        names = self.model if isinstance(self.model, tuple) else (self.model,)
+        return any(placement_for(name).place == "here" for name in names)
 
     @property
     def gated(self) -> bool:

@@ -8,10 +8,10 @@ Every candidate placement is given the seconds that it would take for the remain
     processes            start + max(ceil(n / k) * (s + p),  n * (cpu + p + d) / c,  n * (p + d))
     processes+threads    start + max(ceil(n / kw) * (s + p),  n * (cpu + p + d) / c,  n * gil / k,  n * (p + d))
 
-The simplest whose time is close to the best wins: leaving `serial` must promise 1.2x, more machinery must promise 1.15x
-over less of it (2.5x where items wait and hardly need the GIL). What the source and the consumer take, they take in any
-case: nothing is faster than the slower of them. The figures that decide have these margins on a noisy machine, so that
-the choice is the same from run to run.
+The simplest whose time is close to the best wins: leaving `serial` must promise 1.2x (1.3x where all of it takes less
+than half a second), more machinery must promise 1.15x over less of it (2.5x where items wait and hardly need the GIL).
+What the source and the consumer take, they take in any case: nothing is faster than the slower of them. The figures
+that decide have these margins on a noisy machine, so that the choice is the same from run to run.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ __all__ = [
     "Choice",
     "Situation",
     "choose",
+    "excluded",
     "gil_seconds",
     "margin",
     "placed",
@@ -38,6 +39,9 @@ __all__ = [
 
 #: What a parallel placement must promise over `serial`, and more machinery over less.
 WORTH, SIMPLER = 1.2, 1.15
+#: Seconds of serial work below which what is to be gained is lost in how long starting happens to take, and what
+#: leaving `serial` must promise then.
+SOON, WORTH_SOON = 0.5, 1.3
 #: The same for items that need the GIL for less than this share of their time: their gain is predicted from a width
 #: that nobody has tried yet, at the mercy of what they wait for.
 LITTLE, WAITING = 0.15, 2.5
@@ -136,8 +140,9 @@ def choose(evidence: Evidence | None, situation: Situation) -> Choice:
         return Choice(_placement(model, evidence, situation), (*measured, *reasons) or ("no item was measured",))
     seconds = {model: predict(model, evidence, situation) for model in possible}
     least = remaining_items(evidence, situation) * max(evidence.source, situation.consumer_seconds)
-    model = _simplest_good(seconds, margin(evidence), least)
-    because = because_of(model, seconds, evidence, situation.cores, situation.start_seconds, _gil_share(evidence))
+    worth = WORTH_SOON if seconds.get("serial", math.inf) < SOON else WORTH
+    model, gil = _simplest_good(seconds, margin(evidence), worth, least), _gil_share(evidence)
+    because = because_of(model, seconds, evidence, situation.cores, situation.start_seconds, gil, worth, least)
     return Choice(_placement(model, evidence, situation), (*measured, *reasons, *because))
 
 
@@ -200,12 +205,20 @@ def _possible(situation: Situation, reasons: list[str]) -> list[str]:
         models = [model for model in models if model in named] or named or [situation.allowed[0]]
         for model in situation.allowed:
             placement_for(model)
+    why_not = excluded(models, situation)
+    reasons.extend(dict.fromkeys(why_not.values()))
+    return [model for model in models if model not in why_not]
+
+
+def excluded(models: list[str], situation: Situation) -> dict[str, str]:
+    """Those of `models` that would break a promise, and which; never all of them."""
+    why_not: dict[str, str] = {}
     for keep, reason in _rules(situation):
-        kept = [model for model in models if keep(placement_for(model))]
-        if kept and len(kept) < len(models):
-            models = kept
-            reasons.append(reason)
-    return models
+        left = [model for model in models if model not in why_not]
+        broken = [model for model in left if not keep(placement_for(model))]
+        if len(broken) < len(left):
+            why_not |= dict.fromkeys(broken, reason)
+    return why_not
 
 
 def _rules(situation: Situation) -> Iterator[tuple[Callable[[Placement], bool], str]]:
@@ -228,10 +241,10 @@ def _rules(situation: Situation) -> Iterator[tuple[Callable[[Placement], bool], 
         yield lambda at: at.place != "here", "timeout= is set, and only a process can be killed"
 
 
-def _simplest_good(seconds: dict[str, float], margin: float, least: float) -> str:
+def _simplest_good(seconds: dict[str, float], margin: float, worth: float, least: float) -> str:
     """The simplest model that comes close to the best; `least` is what source or consumer take in any case."""
     best = min(seconds.values())
-    if seconds.get("serial", math.inf) <= WORTH * max(best, least):
+    if seconds.get("serial", math.inf) <= worth * max(best, least):
         return "serial"
     return next(model for model, taken in seconds.items() if model != "serial" and taken <= margin * best)
 

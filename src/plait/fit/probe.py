@@ -150,6 +150,11 @@ class Probe:
         """Items, the seconds spent inside them, and their CPU seconds; without the first item's."""
         return self._items - 1, self._run - self._first, self._computed
 
+    @property
+    def spent(self) -> tuple[float, float]:
+        """The seconds spent inside items, and their CPU seconds; the first item's, too. Once it is closed."""
+        return self._run, sum(sum(sample.cpus) for sample in self._samples)
+
     def enough(self) -> bool:
         """Whether what was seen is worth a decision."""
         elapsed = time.perf_counter() - self._started

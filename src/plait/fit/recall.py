@@ -32,7 +32,7 @@ KEPT = 512
 OURS = re.compile(r"[0-9a-f]{32}\.json(\.[0-9a-f]{16}\.tmp)?")
 KEY = re.compile(r"[0-9a-f]{32}")
 
-OFF = frozenset({"off", "0", "no", "false"})
+OFF = frozenset({"off", "0", "no", "none", "false", "never", "disabled"})
 ON = frozenset({"", "on", "1", "yes", "true"})
 
 
@@ -80,6 +80,8 @@ def default_folder() -> str | None:
         return None
     if sys.platform == "darwin":
         return _absolute(os.path.expanduser("~/Library/Caches/plait/fit"), relative=False)
+    if os.environ.get("HOME", "~").strip() in ("", "/"):  # nobody's home: the root folder is no place for a cache
+        return None
     given = os.environ.get("XDG_CACHE_HOME", "")
     caches = given if os.path.isabs(given) else os.path.expanduser("~/.cache")
     return _absolute(os.path.join(caches, "plait", "fit"), relative=False)

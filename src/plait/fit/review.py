@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from plait.fit.choose import Situation, margin, predictions, remaining_items
+from plait.fit.choose import Situation, gil_seconds, margin, predictions, remaining_items
 from plait.fit.evidence import Evidence
+from plait.fit.reasons import percent, rate_words
 
 __all__ = ["Move", "Stretch", "available", "changed", "renewed", "review"]
 
@@ -24,9 +25,14 @@ __all__ = ["Move", "Stretch", "available", "changed", "renewed", "review"]
 #: whenever it needed one.
 BETTER, BETTER_ALONE = 1.3, 1.4
 #: What must have been shown where nobody else wants the CPUs: such figures can be relied on.
-QUIET = 1.15
+QUIET, QUIETLY = 1.15, 0.05
+#: The same where others may want them, and what is known of the items says the contrary: from one second to the next,
+#: a machine that others use does half as much, or twice.
+AGAINST = 2.0
 #: Models whose items have a thread and a GIL to themselves.
 ALONE = ("serial", "processes")
+#: What keeps the one below its promise does so to the other; threads, too, if the GIL can't be what it is.
+ALIKE = {"processes": ("processes+threads",), "processes+threads": ("processes",)}
 #: Items that cost this many times as much, or as little, are other items.
 OTHER = 2.5
 
@@ -43,7 +49,7 @@ class Stretch:
         cpu: CPU seconds of the threads that ran them.
         gil_held: share of the time that the GIL of this process was held, where it was looked at.
         workers: threads that computed side by side.
-        crowded: share of their time for which these threads waited for a CPU that others had.
+        crowded: share of their time for which these threads waited for a CPU that others had; `None`: not known.
     """
 
     model: str
@@ -53,7 +59,7 @@ class Stretch:
     cpu: float
     gil_held: float | None = None
     workers: int = 1
-    crowded: float = 0.0
+    crowded: float | None = 0.0
 
     @property
     def cores(self) -> float:
@@ -153,6 +159,8 @@ def review(now: Stretch, evidence: Evidence | None, situation: Situation, known:
     items = remaining_items(fresh, situation)
     left = None if situation.shares else available(now, situation.cores)
     seconds = predictions(fresh, replace(situation, available=left))
+    if now.model.startswith("processes") and now.model in seconds:  # its workers have been started
+        seconds[now.model] = max(seconds[now.model] - situation.start_seconds, 1e-9)
     promised = items / max(seconds[now.model], 1e-12) if now.model in seconds else now.rate
     factor = min(1.0, now.rate / promised) if promised else 1.0
     best: tuple[float, str, str] | None = None
@@ -162,18 +170,36 @@ def review(now: Stretch, evidence: Evidence | None, situation: Situation, known:
         if model in known:
             alone = model == "serial"
             slowed = _one_core(left, now.workers, situation.cores) if alone else 1.0
-            needed = QUIET if now.crowded < 0.05 else BETTER_ALONE if alone else BETTER
+            needed = BETTER_ALONE if alone else BETTER
+            if now.crowded is not None and now.crowded < QUIETLY:
+                needed = QUIET
+            elif promised and items / max(taken, 1e-12) < promised:
+                needed = AGAINST
             gain, how = known[model] * slowed / now.rate, "did"
         else:
             gain, needed, how = items / max(taken, 1e-12) * factor / now.rate, BETTER, "should do"
+            alike = (*ALIKE.get(model, ()), *(("threads",) if model in ALIKE and _released(fresh) else ()))
+            gain *= min([1.0, *(known[one] * seconds[one] / items for one in alike if one in known and one in seconds)])
         if gain >= needed and (best is None or gain > margin(fresh) * best[0]):
             best = gain, model, how
     if best is None or _not_worth(items, now.rate, best[0]):
         return None
     gain, model, how = best
-    figures = f"{now.rate:,.3g} items/s under {now.model}, CPU share {fresh.cpu_share:.2f}"
-    held = "" if now.gil_held is None else f", GIL held {now.gil_held:.0%}".replace("%", " %")
+    loop = "async" in now.model  # what computes there is its thread, whichever items it does it for
+    share = (
+        f"its thread busy {percent(min(1.0, now.cores / max(1, now.workers)))}"
+        if loop
+        else f"CPU share {fresh.cpu_share:.2f}"
+    )
+    figures = f"{rate_words(now.rate)} under {now.model}, {share}"
+    held = "" if now.gil_held is None else f", GIL held {percent(now.gil_held)}"
     return Move(model, fresh, (f"measured {figures}{held}", f"{model} {how} {gain:.1f}x of that"))
+
+
+def _released(evidence: Evidence) -> bool:
+    """Whether items compute, and let the GIL go for most of it."""
+    cpu = evidence.cpu_share * evidence.seconds_mean
+    return evidence.cpu_share > 0.5 and gil_seconds(evidence) < 0.2 * cpu
 
 
 def _not_worth(items: int, rate: float, gain: float) -> bool:

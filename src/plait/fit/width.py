@@ -17,37 +17,39 @@ of a service with 2,000 slots in a minute.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
+from plait.fit.failures import CEASED, EASE, GO_ON, OWN, Failures
 from plait.fit.level import Level, Window
+from plait.fit.worth import BLURRED, GAINS, SURE, clear, must, ratio, saves
 
 __all__ = ["Width"]
 
-#: What doubling the width must gain to pay; and where items take `SLOW` times as long as alone.
-PAYS, PAYS_SLOW, SLOW = 1.2, 1.5, 3.0
 #: Goodput that grew as the width did, nearly: items there take as long as alone.
 FREE = 1.8
 #: Items that take no longer than this, alone being 1, do not queue: so many of them are enough to double at once.
 QUICK, FEW_QUICK = 1.15, 8
 #: Items that take so many times as long as alone: too wide to begin with, whatever else. Alone may be wrong by 3.
 CROWDED = 4.0
-#: Completions of a window: never fewer; while the answer is not `SURE` standard errors clear, so many times as many.
-LEAST, SURE, LONGEST = 16, 2.0, 6
-#: The blur (relative standard error) of a first level.
-BLURRED = 0.1
+#: Seconds after which that may be said at the earliest, and the part of them which items that are no crowd compute.
+EARLIEST, WORK = 0.06, 0.6
+#: Completions of a window: never fewer; while the answer is not clear, so many times as many.
+LEAST, LONGEST = 16, 6
+#: Seconds by which a window may be off: a turn of the CPU, or of the GIL, that others have meanwhile.
+HICCUP = 0.004
+#: Of what this process can compute, the part from which on it is what holds items up, and more of them gain nothing.
+FULL = 0.9
+#: Nothing has ended: after so many seconds others are begun beside those that wait, up to so many.
+STEP, UNHEARD = 0.015, 512
+#: Seconds of work that must be left for trying more, and for trying less.
+TRY_MORE, TRY_LESS = 0.5, 5.0
 #: Seconds to hold a level before a trial, and items' latencies; it doubles with each trial, to at most the last.
 HOLD, HOLD_ITEMS, HOLD_MOST, HOLD_MOST_ITEMS = 0.2, 5, 60.0, 100
-#: What is tried from a held level, and what that must gain.
-MORE, LESS, GAINS, KEEPS = 1.25, 0.7, 1.12, 0.95
-#: Goodput that differs from that of the level by this factor, twice in a row: the service, or the items, have changed.
-DRIFT = 1.3
-#: Failures that are noise: a share, standard errors of the usual share; and how many there must be at least, among
-#: how many items they are counted.
-NOISE, ERRORS, FEW, COUNTED = 0.01, 4.0, 4, 64
-#: How far to ease at once. A share of failures whose odds fall by less than `RELIEF` there is the items' own.
-EASE, RELIEF, MOST_FAIL = 4, 3.0, 0.8
-#: A share of failures up to which the usual one rises without easing: a higher one must prove to be the items' own.
-SILENT = 0.03
+#: What is tried from a held level.
+MORE, LESS = 1.25, 0.7
+#: Goodput that differs from that of the level by this factor, and by so many standard errors, twice in a row: the
+#: service, or the items, have changed.
+DRIFT, CHANCE = 1.3, 8.0
 
 
 @dataclass(slots=True)
@@ -60,17 +62,21 @@ class Width:
         usual: share of items that fail whatever the width.
         now: the clock, in seconds.
         least: a width below which nothing is to be gained: only failures lead there.
+        computed: seconds that the items have computed by then (see `finished`).
     """
 
     width: int
     most: int
     alone: float | None = None
-    usual: float = 0.0
+    usual: InitVar[float] = 0.0
     now: float = 0.0
     least: int = 1
+    computed: InitVar[float] = 0.0
     mode: str = field(default="growing", init=False)
     best: Level | None = field(default=None, init=False)
     why: str = field(default="", init=False)
+    left: int | None = field(default=None, init=False)  # items without an outcome, those in progress included
+    failures: Failures = field(init=False)
     _before: Level | None = field(default=None, init=False)  # what this level is compared with
     _changed: float = field(default=0.0, init=False)
     _ended: int = field(default=0, init=False)  # items since the last change
@@ -79,8 +85,13 @@ class Width:
     _drain: int = field(default=0, init=False)  # items of a wider level that are still in progress
     _window: Window = field(default_factory=Window, init=False)
     _quick: Window = field(default_factory=Window, init=False)  # only items that began after the last change
-    _recent: Window = field(default_factory=Window, init=False)  # for the failures
     _opened: float = field(default=0.0, init=False)  # when the window's first item ended
+    _computed: float = field(default=0.0, init=False)  # what had been computed by then
+    heard: bool = field(default=False, init=False)  # an item has ended
+    _clock: float = field(default=0.0, init=False)  # what has been computed so far
+    _since: float = field(default=0.0, init=False)  # what had been at the last change
+    _full: bool = field(default=False, init=False)  # this process can compute no more
+    _steps: int = field(default=0, init=False)  # the width before the last step that was taken unheard
     _spread: float = field(default=0.0, init=False)
     _each: float = field(default=0.0, init=False)
     _ceiling: int | None = field(default=None, init=False)  # a width that failed
@@ -89,26 +100,25 @@ class Width:
     _held: int = field(default=0, init=False)  # windows at this level
     _less: bool = field(default=False, init=False)  # what the next trial is
     _odd: int = field(default=0, init=False)
-    _odds: float = field(default=0.0, init=False)  # of failing, before easing
-    _gently: bool = field(default=False, init=False)
-    _first: int = field(default=0, init=False)  # the width before easing
-    _own: float = field(default=0.0, init=False)  # share of failures that proved to be the items' own
-    _patience: float = field(default=0.0, init=False)  # seconds for which the usual share of failures does not fall
-    _excused: float = field(default=0.0, init=False)  # until then
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, usual: float, computed: float) -> None:
+        self._clock = self._since = computed
+        self.failures = Failures(usual)
         self.width = max(1, min(self.width, self.most))
         self._changed = self.now
 
-    def finished(self, now: float, items: int, failed: int, seconds: float, *, busy: bool = True) -> bool:
+    def finished(
+        self, now: float, items: int, failed: int, seconds: float, *, busy: bool = True, computed: float = 0.0
+    ) -> bool:
         """`items` ended, `failed` of them as failures, after `seconds` together; true when `width` has changed.
 
         Parameters:
             busy: all slots had something to do. What a starved seat achieves says nothing about its width.
+            computed: seconds that the process has computed so far, 1 a second being all that it can.
         """
         if items <= 0:
             return False
-        before = self.width
+        before, self.heard, self._clock = self.width, True, computed
         if self._drain > 0:
             self._drain -= items
             return False
@@ -117,21 +127,30 @@ class Width:
         # A service that was too full is so until those before have left: failures until then say nothing of this level.
         if fresh and not (failed and now < self._settles):
             self._quick.add(items, failed, seconds)
-            self._recent.add(items, failed, seconds)
-            if self._alarming():
+            if self.failures.alarming(items, failed, seconds, easing=self.mode == "easing"):
                 self._brake(now)
                 return self.width != before
-            if self._recent.items >= COUNTED:
-                self._recent = Window()
         if not busy:
             self._window, self._quick = Window(), Window()
-            self._ended, self._changed = 0, now
+            self._ended, self._changed, self._since = 0, now, computed
             return False
         if self._home(now) and (fresh or not self._far):
             if not self._window.items:
-                self._opened = now
+                self._opened, self._computed = now, computed
             self._window.add(items, failed, seconds)
         self._decide(now)
+        return self.width != before
+
+    def unheard(self, now: float) -> bool:
+        """Items wait, and none has ended yet: begin others beside them; true when `width` has changed.
+
+        To be called only while that burdens nobody: neither this process nor a service.
+        """
+        if self.heard or self.mode != "growing" or now - self._changed < STEP or self.width >= UNHEARD:
+            return False
+        before = self.width
+        self._more(now, min(2 * self.width, UNHEARD), "growing", "items wait, and burden nobody")
+        self._steps = before
         return self.width != before
 
     def limit(self, most: int, why: str, now: float) -> bool:
@@ -165,12 +184,13 @@ class Width:
         growing = self.mode == "growing"
         if growing and self._unhindered(now):
             quick = self._quick
-            level = Level(self.width, self.width / max(self.alone or 0.0, quick.each) * self._worth(quick), BLURRED)
+            goodput = self.width / max(self.alone or 0.0, quick.each) * self.failures.worth(quick)
+            level = Level(self.width, goodput, BLURRED)
             self._grown(now, level, quick.each, 2.0)
             return
         if growing and self._before is None and self.best is None and self._crowded(now):
             rate = self._ended / (now - self._changed)
-            worth = self._worth(self._quick) if self._quick.items else 1.0
+            worth = self.failures.worth(self._quick) if self._quick.items else 1.0
             self._before = Level(self.width, rate * worth, BLURRED)
             self._try_less(now, self.width / rate)
             return
@@ -178,51 +198,31 @@ class Width:
         if window.items < max(LEAST, self.width):
             return
         spread = max(window.spread, 0.9 * self._spread)
-        blur = math.sqrt(spread / window.items)
+        took = max(now - self._opened, 1e-9)
+        scatter = math.sqrt(spread / window.items)
+        blur = math.hypot(scatter, HICCUP / (took + window.each))
         # Slots that stand idle between two items (who hands them out cannot keep up) do not show in the items' seconds.
-        rate = min(self.width / window.each, window.items / max(now - self._opened, 1e-9))
-        level = Level(self.width, rate * self._worth(window), blur)
+        rate = min(self.width / window.each, window.items / took)
+        level = Level(self.width, rate * self.failures.worth(window), blur)
         least = LEAST if growing else 4 * LEAST  # a trial is rare and may take long
-        if window.items < LONGEST * max(least, self.width) and not self._clear(level, window.each):
-            return
+        if window.items < LONGEST * max(least, self.width):
+            needed = self._must(level, window.each)
+            if not clear(level, self._before, needed, holding=self.mode == "holding"):
+                return
         self._window, self._spread, self._each = Window(), spread, window.each
-        self.alone = min(self.alone or math.inf, window.each * (1 + SURE * blur))
-        share = min(window.share, max(SILENT, 1.3 * self._own))
-        if share > self.usual or now >= self._excused:
-            self.usual += 0.3 * (share - self.usual)
+        self.alone = min(self.alone or math.inf, window.each * (1 + SURE * scatter))
+        self.failures.learn(window, now)
+        self._full = took > 4 * HICCUP and self._clock - self._computed > FULL * took
         if growing:
-            self._grown(now, level, window.each, self._ratio(level))
+            self._grown(now, level, window.each, ratio(level, self._before))
         elif self.mode == "trying":
-            self._tried(now, level, window.each, self._ratio(level))
+            self._tried(now, level, window.each, ratio(level, self._before))
         else:
             self._stayed(now, level, window.each)
 
-    def _worth(self, seen: Window) -> float:
-        """The part of the items that counts: failures beyond the usual share do not; unless nearly all fail."""
-        return 1 - (seen.share if seen.share > MOST_FAIL else max(0.0, seen.share - self.usual))
-
-    def _ratio(self, level: Level) -> float:
-        """Goodput of a level, that of the one before being 1."""
-        before = self._before
-        if before is None or not before.goodput:
-            return 2.0 if level.goodput else 1.0
-        return level.goodput / before.goodput
-
-    def _clear(self, level: Level, each: float) -> bool:
-        """Whether more completions would hardly change the answer."""
-        before = self._before
-        if self.mode == "holding" or before is None or not before.goodput or not level.goodput:
-            return level.blur <= (BLURRED if self.mode == "holding" else 2 * BLURRED)
-        distance = math.log(self._ratio(level) / self._must(level, each))
-        return abs(distance) >= SURE * math.hypot(level.blur, before.blur)
-
     def _must(self, level: Level, each: float) -> float:
-        """What the goodput of this level must be, that of the one before being 1."""
-        before = self._before or level
-        if self.mode == "trying":
-            return GAINS if level.width > before.width else KEEPS
-        pays = PAYS_SLOW if self.alone and each > SLOW * self.alone else PAYS
-        return pays ** max(0.1, math.log2(max(1.0, level.width / before.width)))
+        slowed = each / self.alone if self.alone else 1.0
+        return must(level, self._before, slowed, trying=self.mode == "trying")
 
     def _unhindered(self, now: float) -> bool:
         """Whether items still take about as long as alone, and as many of them end as should."""
@@ -234,33 +234,37 @@ class Width:
     def _crowded(self, now: float) -> bool:
         """Whether far fewer items end than would if each took as long as alone."""
         alone, took = self.alone, now - self._changed
-        if not alone or self.width <= self.least or self._ended < FEW_QUICK or took < 2 * alone:
+        if not alone or self.width <= self.least or self._ended < FEW_QUICK or took < max(2 * alone, EARLIEST):
             return False
+        if self._clock - self._since > WORK * took:
+            return False  # they compute: fewer would do no better
         return CROWDED * self._ended * alone < self.width * took
 
     # --- decisions --------------------------------------------------------------------------------------------------
 
-    def _grown(self, now: float, level: Level, each: float, ratio: float) -> None:
+    def _grown(self, now: float, level: Level, each: float, gain: float) -> None:
         before = self._before
         if before is not None and before.width < level.width:
-            if ratio >= FREE * level.width / before.width / 2:
+            if gain >= FREE * level.width / before.width / 2:
                 self.alone = max(self.alone or 0.0, each)
-            if ratio < self._must(level, each):
-                enough = min(level.width, max(before.width, int(before.width * ratio * 1.05)))
+            if gain < self._must(level, each):
+                enough = min(level.width, max(before.width, int(before.width * gain * 1.05)))
                 self.best = Level(enough, max(before.goodput, level.goodput), max(before.blur, level.blur))
                 self._rest(now, "twice the width did not pay")
                 return
         self.best = self._before = level
         if not level.goodput:
             self._rest(now, "nothing succeeds")
-            return
-        self._more(now, 2 * self.width, "growing", "goodput grew")
+        elif self._full:
+            self._rest(now, "this process can compute no more")
+        else:
+            self._more(now, 2 * self.width, "growing", "goodput grew")
 
     def _stayed(self, now: float, level: Level, each: float) -> None:
         known = self.best is not None and self.best.width == self.width and self.best.goodput > 0
         best = self.best if known and self.best is not None else level
-        ratio = level.goodput / best.goodput if best.goodput else 2.0 if level.goodput else 1.0
-        odd = abs(math.log(ratio or 1e-9)) > max(math.log(DRIFT), 2 * ERRORS * math.hypot(level.blur, best.blur))
+        gain = level.goodput / best.goodput if best.goodput else 2.0 if level.goodput else 1.0
+        odd = abs(math.log(gain or 1e-9)) > max(math.log(DRIFT), CHANCE * math.hypot(level.blur, best.blur))
         self._odd = self._odd + 1 if odd else 0
         if self._odd >= 2:
             self._odd, self._held, self._hold, self._until = 0, 0, self._hold / 4, 0.0
@@ -275,23 +279,28 @@ class Width:
         )
         if now < self._until or odd:
             return
+        less = self._less and self.width > self.least
+        self._less = not self._less
+        if self.left is not None and self.left < (TRY_LESS if less else TRY_MORE) * self.best.goodput:
+            return  # not worth a trial any more
+        if self._full:
+            return  # more would only queue, and fewer leave a core idle now and then
         self._before = self.best
         self._wait_longer()
-        less, self._less = self._less, not self._less
-        if less and self.width > self.least:
+        if less:
             self._try_less(now, each * (1 - 2 * level.blur))
         else:
             self._more(now, math.ceil(self.width * MORE), "trying", "would more pay?")
 
-    def _tried(self, now: float, level: Level, each: float, ratio: float) -> None:
+    def _tried(self, now: float, level: Level, each: float, gain: float) -> None:
         before = self._before or level
         crowded = self._crowding(each * (1 - 2 * level.blur))
-        if ratio >= self._must(level, each):
+        if gain >= self._must(level, each):
             self.best = level
             if level.width > before.width:
                 self._before = level
                 self._more(now, 2 * self.width, "growing", "more paid")
-            elif ratio >= GAINS and not crowded:
+            elif gain >= GAINS and not crowded:
                 self._before = level  # a long way down: the best may be between
                 self._more(now, 2 * self.width, "growing", "less was more")
             elif self.width > self.least:
@@ -303,7 +312,7 @@ class Width:
         if level.width < before.width:
             if not crowded:
                 self.alone = max(self.alone or 0.0, each)
-            enough = math.ceil(1.05 * level.width / max(ratio, 1e-3))
+            enough = math.ceil(1.05 * level.width / max(gain, 1e-3))
             self.best = Level(max(level.width, min(before.width, enough)), before.goodput, before.blur)
         else:
             self.best = before
@@ -320,6 +329,10 @@ class Width:
             halfway = (self.width + ceiling) // 2
             width = halfway if halfway > self.width * 1.08 else ceiling
             mode = "trying"
+        if self.left is not None:
+            width = min(width, self.left)
+            if not saves(self.width, self.left - self.width, self.best):
+                width, why = self.width, "what is left is soon over"
         if min(width, self.most) <= self.width:
             self.best = self.best or Level(self.width, 0.0)
             self._rest(now, why)
@@ -335,48 +348,34 @@ class Width:
 
     # --- failures ---------------------------------------------------------------------------------------------------
 
-    def _alarming(self) -> bool:
-        """Whether more items fail than usual, noise allowed for."""
-        seen, usual = self._recent, self.usual
-        if seen.failed < FEW or self.mode == "easing":
-            return False
-        return seen.failed > seen.items * (usual + NOISE) + ERRORS * math.sqrt(seen.items * usual * (1 - usual))
-
     def _brake(self, now: float) -> None:
-        seen, before = self._recent, self._before
+        before = Level(self._steps, 0.0) if self._steps else self._before
         if self.mode in ("growing", "trying") and before is not None and before.width < self.width:
             self._ceiling = self.width
             self.best = before
             self._rest(now, "failures rose with the width")
             return
-        self._first, self._odds = self.width, seen.share / max(1e-3, 1 - seen.share)
-        self._gently = self._ceiling is not None  # it is known that a little less will do
-        self._go(now, max(1, int(self.width * LESS) if self._gently else self.width // EASE), "easing", "failures rose")
+        width = self.failures.ease(self.width, gently=self._ceiling is not None)  # a ceiling: a little less will do
+        self._go(now, width, "easing", "failures rose")
 
     def _eased(self, now: float, seen: Window) -> None:
         """After 16 items at less of the width."""
-        gently, self._gently = self._gently, False
-        share = seen.share
-        odds = share / max(1e-3, 1 - share)
-        alike = odds * RELIEF > self._odds and share <= MOST_FAIL
+        failures = self.failures
+        gently, found = failures.gently, failures.eased(self.width, seen, now, now - self._changed)
+        failures.gently = False
         self._before = None
-        if seen.failed <= seen.items * self.usual + FEW / 2:
-            self._ceiling = self._first
+        if found == CEASED:
+            self._ceiling = failures.first
             if gently:
                 self.best = Level(self.width, 0.0)
                 self._wait_longer()
-                self._rest(now, "failures ceased")
+                self._rest(now, CEASED)
             else:
-                self._go(now, self.width, "growing", "failures ceased")
-        elif self.width == 1 or (alike and not gently):
-            # Fewer did not help: these items fail for reasons of their own.
-            self.usual = self._own = max(self.usual, min(share, MOST_FAIL))
-            self._patience = max(2 * self._patience, 30 * (now - self._changed))
-            self._excused = now + self._patience
-            self._go(now, self._first if share <= MOST_FAIL else 1, "growing", "failures are the items' own")
+                self._go(now, self.width, "growing", CEASED)
+        elif found == OWN:
+            self._go(now, failures.back(seen), "growing", OWN)
         else:
-            self._odds = self._odds if gently else odds
-            self._go(now, max(1, self.width // EASE), "easing", "failures go on")
+            self._go(now, max(1, self.width // EASE), "easing", GO_ON)
 
     # --- changes ----------------------------------------------------------------------------------------------------
 
@@ -395,8 +394,9 @@ class Width:
         self._drain = max(0, self.width - width)
         if width < self.width:
             self._settles = now + max(self._each, self.alone or 0.0)
-        self._window, self._quick, self._recent = Window(), Window(), Window()
+        self._window, self._quick = Window(), Window()
+        self.failures.forget()
         if width != self.width or mode == "easing":
-            self._changed, self._ended = now, 0
+            self._changed, self._ended, self._since = now, 0, self._clock
             self._far = 2 * width < self.width
-        self.width, self.mode, self.why = width, mode, why
+        self.width, self.mode, self.why, self._steps = width, mode, why, 0

@@ -1,12 +1,15 @@
 """`Book`: a journal file, open for one run.
 
-Book.open -> lock -> file -> stage(...) -> Pages: key, take, put -> ... -> close
+    Book.open -> Lock -> file -> stage -> Pages: key -> take (Replay) or run, then put (Writer) -> close
+
+One connection reads and makes stages, one writes, one settles. The threads of the last two live as long as the book.
 """
 
 from __future__ import annotations
 
 import atexit
 import ctypes
+import logging
 import os
 import sqlite3
 import threading
@@ -26,6 +29,8 @@ from plait.journal.writer import Writer
 
 __all__ = ["Book"]
 
+log = logging.getLogger("plait")
+
 
 class Book:
     """An open journal: made by `Book.open`, ended by `close` (or as a context manager).
@@ -33,8 +38,8 @@ class Book:
     **Guarantee**: what was put is there after `close`, and a few milliseconds after the put if the process is killed
     (`kill -9` included; tens of milliseconds when threads that compute keep the GIL from the writer). The file is never
     left in between: a group of results is in it wholly or not at all. A power cut or a crash of the machine may cost
-    what was put since the last checkpoint (a megabyte of results, or everything of a short run that was not closed),
-    but does not damage what is there.
+    what was put since the last checkpoint (there is one for each megabyte or so, and one at the end), but does not
+    damage what is there.
 
     **Concurrency**: safe from any thread. A forked child must not use it, and is told so.
 
@@ -180,8 +185,8 @@ def _close_all() -> None:
     for book in list(_open):
         try:
             book.close()
-        except JournalError:
-            pass
+        except JournalError as error:
+            log.warning("%s", error)
 
 
 def _forked() -> None:

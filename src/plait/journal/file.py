@@ -91,7 +91,7 @@ def prepare(connection: sqlite3.Connection, path: str, codec: str) -> None:
     """Make the tables where there are none, and see that the results are kept in the form that is asked for."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if not _is_journal(connection, path, empty=True):
+        if not _is_journal(connection, path):
             for statement in _TABLES.split(";")[:-1]:
                 connection.execute(statement)
             connection.execute("INSERT INTO about VALUES (?)", (codec,))
@@ -132,8 +132,8 @@ def _connection(path: str, mode: str, patience: float) -> sqlite3.Connection:
     )
 
 
-def _is_journal(connection: sqlite3.Connection, path: str, *, empty: bool = False) -> bool:
-    """Whether it is one; `False` only for an empty file, where one may be `empty`."""
+def _is_journal(connection: sqlite3.Connection, path: str) -> bool:
+    """Whether it is one; `False` where nothing is in it, as when a run was killed while it made one."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     if application == APPLICATION:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -144,7 +144,7 @@ def _is_journal(connection: sqlite3.Connection, path: str, *, empty: bool = Fals
                 "Upgrade Plait, or name another file.",
             )
         return True
-    if empty and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+    if application == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
         return False
     raise _not_ours(path, "an SQLite database of another program")
 

@@ -18,8 +18,8 @@ __all__ = ["Lock"]
 class Lock:
     """The kernel's lock on a file beside the journal, held until `release` or the end of the process.
 
-    On the journal itself it would end SQLite's own locks when it is closed. The file stays: removing it would let two
-    runs hold a lock on two files of one name. It holds the process id of who locked it last.
+    On the journal itself it would end SQLite's own locks when it is closed. The file stays, and holds the process id of
+    who locked it last.
 
     Parameters:
         path: the journal's.
@@ -35,22 +35,19 @@ class Lock:
 
     def __init__(self, path: str) -> None:
         self._descriptor: int | None = None
-        try:
-            descriptor = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-        except OSError as error:
-            raise JournalError(
-                path,
-                f"its lock file cannot be opened ({error.strerror}: {path}.lock)",
-                "Name a file in a folder that you may write to.",
-            ) from error
-        try:
-            if fcntl is not None:
-                _lock(descriptor, path)
-            _sign(descriptor)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._descriptor = descriptor
+        while self._descriptor is None:  # until it is the file of that name: somebody may have removed the one locked
+            descriptor = _opened(path)
+            try:
+                if fcntl is not None:
+                    _lock(descriptor, path)
+                _sign(descriptor)
+                if os.path.samestat(os.fstat(descriptor), os.stat(path + ".lock")):
+                    self._descriptor = descriptor
+            except FileNotFoundError:
+                pass
+            finally:
+                if self._descriptor is None:
+                    os.close(descriptor)
 
     def release(self) -> None:
         """Let the next run have it; in a forked child: let go of it, while the parent goes on holding it.
@@ -60,6 +57,17 @@ class Lock:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
+
+
+def _opened(path: str) -> int:
+    try:
+        return os.open(path + ".lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    except OSError as error:
+        raise JournalError(
+            path,
+            f"its lock file cannot be opened ({error.strerror}: {path}.lock)",
+            "Name a file in a folder that you may write to.",
+        ) from error
 
 
 def _lock(descriptor: int, path: str) -> None:

@@ -29,7 +29,7 @@ class Pages:
 
     **Cost**: 30 bytes of memory for each result that earlier runs recorded (300 MB for ten millions), and half a
     second for each million of them when the stage is opened; nothing for what this run records. `key` 1 to 6 us;
-    `take` 0.3 us where nothing was recorded, 3 us in the order of recording, some 50 us in any other; `put` 2 us.
+    `take` 0.3 us where nothing was recorded, 3 us in the order of recording, 20 to 40 us in any other; `put` 2 to 5 us.
     """
 
     def __init__(self, path: str, stage: int, codec: Codec, writer: Writer, replay: Replay) -> None:

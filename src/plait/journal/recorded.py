@@ -1,6 +1,8 @@
 """`Recorded`: which results are left to replay under a key, in 30 bytes each and without asking the file.
 
-key -> slot (open addressing) -> position of the first that is left -> position of the next with the same key ...
+    key -> slot (open addressing) -> position of the first that is left -> position of the next with the same key ...
+
+Slots, positions and keys lie in arrays: a dict would take 200 bytes for each.
 """
 
 from __future__ import annotations

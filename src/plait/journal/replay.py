@@ -87,4 +87,7 @@ class Replay:
             raise told(self._path, error) from error
         if len(found) != 1 or type(found[0][0]) is not bytes or zlib.crc32(found[0][0]) != found[0][1]:
             raise damaged(self._path, f"the results of row {row} are not what was written")
-        return _unpack(found[0][0])
+        try:
+            return _unpack(found[0][0])
+        except msgspec.MsgspecError as error:
+            raise damaged(self._path, f"the results of row {row} make no sense: {error}") from error

@@ -52,7 +52,8 @@ class HereCrew:
         seat.leave()
 
     def resize(self, width: int) -> None:
-        """Have up to `width` items in progress."""
+        """Have up to `width` items in progress; in style `serial`, one."""
+        width = 1 if self.placement.style == "serial" else width
         self.placement = replace(self.placement, width=width)
         if self.seat is not None:
             self.seat.resize(width)

@@ -123,7 +123,7 @@ class Door(_Fifo):
         """One user less."""
         self.users -= 1
         if not self.users:
-            del self.home[self.key]
+            self.home.pop(self.key, None)  # a key that was changed meanwhile is not found
 
 
 class Turnstile(Door):

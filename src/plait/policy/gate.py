@@ -39,11 +39,11 @@ class Gate:
         rates: attempts count, from each `take`.
         limits: items count, from `take` to `done`.
 
-    An item's reference (`ref`) is anything hashable; it may be put again once it is done, or was taken.
+    An item's reference (`ref`) is anything hashable. It is put again (for a retry) once it is done, not before.
 
     Concurrency: none; call it under one lock. Times may be of any clock, and should not run backwards.
 
-    Cost: O(log keys) an item, some 3 us in all.
+    Cost: O(log keys) an item: 3 to 4 us in all with one keyed rate, 6 us with a keyed limit beside it; 360 bytes a key.
     """
 
     def __init__(self, rates: Sequence[Rate], limits: Sequence[Limit]) -> None:
@@ -259,7 +259,7 @@ class Gate:
         if row.first is not NOTHING:
             self._round.append(row)
         else:
-            del self._rows[row.keys]
+            self._rows.pop(row.keys, None)
             for door in row.doors:
                 door.left()
         return ref

@@ -30,6 +30,8 @@ log = logging.getLogger("plait")
 
 #: Seconds that items which never wait may keep the loop from everything else on it.
 TURN = 0.002
+#: Seconds after which results are told of at once: behind items that all compute, their own turn comes late.
+SOON = 0.01
 
 
 class LoopRunner:
@@ -72,7 +74,7 @@ class LoopRunner:
         self._shorter: dict[int, float] = {}  # sequence number -> seconds: what is left of an item's deadline
         self._done: list[tuple[int, Any, Raised | None]] = []
         self._seconds = 0.0
-        self._turn = perf_counter()
+        self._turn = self._first = perf_counter()
         self._call: Callable[[Any], Any] | None = None
         self._stack: AsyncExitStack | None = None
         self._opening: asyncio.Task[None] | None = None
@@ -158,9 +160,9 @@ class LoopRunner:
             if slot in self._late or (self._timeout is not None and now - then > self._timeout):
                 failed = self._overdue(slot, failed, now - then)
             self._shorter.pop(seq, None)
-            self._finished(seq, None if failed else value, failed)
-            del value, item
             self._seconds += now - then
+            self._finished(seq, None if failed else value, failed, now)
+            del value, item
             if now - self._turn > TURN:
                 await asyncio.sleep(0)
                 now = perf_counter()
@@ -201,10 +203,13 @@ class LoopRunner:
         error = ItemTimeout(self._timeout or 0.0, self._option, fate)
         return Raised(error, failed.traceback if failed else f"{type(error).__name__}: {error}\n", seconds)
 
-    def _finished(self, seq: int, value: Any, failed: Raised | None) -> None:
+    def _finished(self, seq: int, value: Any, failed: Raised | None, now: float) -> None:
         if not self._done:
             self.loop.call_soon(self._flush)
+            self._first = now
         self._done.append((seq, value, failed))
+        if now - self._first > SOON:
+            self._flush()
 
     def _flush(self) -> None:
         self._turn = perf_counter()

@@ -18,17 +18,21 @@ from plait.placement import placement_for
 from plait.places.processes.travel import why_not
 from plait.styles.threads import inside
 from plait.surface.advising.advice import Advice
-from plait.surface.advising.candidates import candidates
+from plait.surface.advising.candidates import NOT_ASYNC, candidates
 from plait.surface.advising.sampling import Sampled, sampled
 from plait.surface.advising.supply import Supply
-from plait.surface.advising.tries import Tries
-from plait.surface.advising.verdict import Row, holds_gil, judged
-from plait.surface.advising.words import code, evidence_in_words, sentence
+from plait.surface.advising.tries import PACED, Tries
+from plait.surface.advising.verdict import Limits, Row, holds_gil, judged
+from plait.surface.advising.words import an, code, evidence_in_words, noise, plural, sentence
 from plait.surface.calls import is_async
 from plait.surface.options import rules_from
 from plait.surface.source import Source
 
 __all__ = ["Advice", "advise"]
+
+#: Verdicts of models of which a larger input might tell more.
+LACKS = ("ran out", "too few")
+BEST_TRIED = "best of those tried"
 
 
 def advise(
@@ -77,9 +81,13 @@ def advise(
         seen = sampled(function, supply, rules, is_async=is_async(fn))
         situation = _situation(function, rules, seen, total)
         tries = Tries(function, supply, rules, options, seen.evidence, seconds, tell)
-        rows = tries.rows(candidates(seen.evidence, situation))
+        found = candidates(seen.evidence, situation)
+        if seen.lazy:
+            found = [replace(one, predicted=None, barred=f"it gives {an(seen.lazy)}") for one in found]
+        rows = tries.rows(found, choose(seen.evidence, situation).placement.model)
         advice = _advice(rows, seen, tries, situation, options, total)
-        return replace(advice, notes=tuple(_notes(advice, supply, tries)), seconds=time.perf_counter() - began)
+        notes = (*_notes(advice, supply, tries), *advice.notes, *_counted(advice))
+        return replace(advice, notes=notes, seconds=time.perf_counter() - began)
 
 
 def _check(fn: Any, items: Any, sample: Any, seconds: Any) -> None:
@@ -145,46 +153,74 @@ def _advice(
     options: dict[str, Any],
     total: int | None,
 ) -> Advice:
-    told, chosen = judged(rows, gil=holds_gil(seen.evidence))
-    row, reason = _decided(chosen, told, seen, situation)
+    limits = Limits(seen.evidence, machine.cores())
+    told, best = judged(rows, limits)
+    row, reason = _decided(best, told, seen, situation)
+    if reason:
+        told = tuple(
+            replace(one, verdict=BEST_TRIED) if one.verdict == "best" and one is not row else one for one in told
+        )
     told = tuple(row if one.model == row.model else one for one in told)
-    ran, failures = seen.items + tries.items, seen.failures + tries.failures
-    error = tries.error or seen.error
-    if not ran:
-        said = "There was no item to try."
-    elif failures == ran:
-        said = f"Every item failed, the last with {error}. Mend that first: no model will."
-    else:
-        said = sentence(row, _loop(told, seen, tries), total, seen.evidence, is_async=seen.is_async, reason=reason)
-    rules = tries.rules
+    lacking, beyond = _lacking(told, row, seen, tries), limits.exceeded(rows)
+    loop = None if row.model in beyond else _loop(told, seen, tries)
+    name = tries.rules.name
     return Advice(
-        function=rules.name,
+        function=name,
         evidence=seen.evidence,
         rows=told,
         placement=row.placement,
-        sentence=said,
-        code=code(rules.name, row.placement, machine.cores(), options),
+        sentence=lacking or sentence(row, loop, total, seen.evidence, is_async=seen.is_async, reason=reason),
+        code="" if lacking else code(name, row.placement, machine.cores(), options),
         widths=tuple(tries.points),
-        about=evidence_in_words(seen.evidence, is_async=seen.is_async),
-        items=ran,
-        failures=failures,
+        about=evidence_in_words(seen.evidence, is_async=seen.is_async, lazy=seen.lazy),
+        notes=(noise(beyond, machine.cores()),) if beyond else (),
+        items=seen.items + tries.items,
+        failures=seen.failures + tries.failures,
+        chosen=not lacking,
     )
 
 
-def _decided(chosen: Row | None, rows: Sequence[Row], seen: Sampled, situation: Situation) -> tuple[Row, str]:
+def _lacking(rows: Sequence[Row], row: Row, seen: Sampled, tries: Tries) -> str:
+    """Why there is nothing to choose; empty: there is."""
+    name, error = tries.rules.name, tries.error or seen.error
+    ran, failures = seen.items + tries.items, seen.failures + tries.failures
+    if seen.lazy:
+        return f"{name} gives {an(seen.lazy)}: calling it runs none of its body. Return a list of what it yields."
+    if all(one.verdict == f"not tried: {NOT_ASYNC}" for one in rows):
+        return f"Nothing was tried: {NOT_ASYNC}, or choose another model."
+    if not ran:
+        return "There was no item to try."
+    if failures == ran:
+        return f"Every item failed, the last with {error}. Mend that first: no model can."
+    if not (row.measured or row.predicted):
+        return f"Nothing that was tried succeeded{f'; the last failure was {error}' if error else ''}."
+    return ""
+
+
+def _decided(best: Row | None, rows: Sequence[Row], seen: Sampled, situation: Situation) -> tuple[Row, str]:
     """The row to use, and what else speaks for it: where the items ran out, what the evidence says."""
     others = [row for row in rows if row.model != "serial"]
-    tried = any(row.measured is not None for row in others)
-    lacking = any("ran out" in row.verdict or "too few" in row.verdict for row in others)
-    if chosen is not None and (tried or not others):
-        return chosen, ""
-    if chosen is not None and not lacking:
-        return chosen, "nothing else could be tried: " + others[0].verdict.removeprefix("not tried: ")
+    tried = any(row.measured is not None and not row.brief for row in others)
+    lacking = [row.model for row in others if row.brief or any(word in row.verdict for word in LACKS)]
+    if best is not None and (not lacking or (seen.evidence is None and tried)):
+        if tried:
+            return best, ""
+        why_not = [row.verdict.removeprefix("not tried: ") for row in others]
+        if PACED in why_not:
+            return best, PACED
+        return best, f"nothing else could be tried: {why_not[0]}" if why_not else "nothing else was asked for"
     placement = choose(seen.evidence, situation).placement
     row = next((row for row in rows if row.model == placement.model), Row(placement.model, placement))
-    row = replace(row, placement=placement)
-    reason = "that is predicted: there were too few items to try it" if row.measured is None else ""
-    return row, reason
+    if row.model == "serial":
+        return row, "more would not pay, as far as can be predicted from so few items"
+    if best is not None and row.model not in lacking:
+        return best, ""
+    if row.model in lacking and row.measured != 0:
+        verdict = f"predicted to be best ({row.verdict.removeprefix('not tried: ')})"
+        return replace(
+            row, placement=placement, verdict=verdict
+        ), "that is predicted: there were too few items to try it"
+    return row, ""
 
 
 def _loop(rows: Sequence[Row], seen: Sampled, tries: Tries) -> float | None:
@@ -204,6 +240,8 @@ def _notes(advice: Advice, supply: Supply, tries: Tries) -> Iterator[str]:
         yield f"{advice.failures:,} of the {advice.items:,} items failed{last}; only those that succeeded count."
     if supply.reading > 0.5 * tries.taken > 0:
         yield "Most of the time went into reading the items: the source sets the pace, not the model."
+    if tries.died:
+        yield f"In other processes {tries.died}."
     if any("were over" in row.verdict for row in advice.rows):
         yield f"There was no time for every model: seconds={3 * tries.seconds:g} would try more."
     best = max((row.measured or 0.0 for row in advice.rows), default=0.0)
@@ -212,5 +250,8 @@ def _notes(advice: Advice, supply: Supply, tries: Tries) -> Iterator[str]:
         if 2 * pace.get(model, 0.0) >= best and not holds_gil(advice.evidence):
             more = f"seconds={3 * tries.seconds:g}" if lack == "time" else "more items"
             yield f"{model}: wider may be faster still, but {lack} ran out; {more} would tell."
+
+
+def _counted(advice: Advice) -> Iterator[str]:
     if advice.items:
-        yield f"{advice.items:,} items were run, each once."
+        yield f"{plural(advice.items, 'item')} {'was' if advice.items == 1 else 'were'} run, each once."

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-__all__ = ["Spread", "is_async", "is_table", "name_of"]
+__all__ = ["Spread", "is_async", "items_of", "name_of"]
 
 
 class Spread:
@@ -28,6 +28,7 @@ def is_async(fn: Any) -> bool:
     while isinstance(fn, partial | Spread):
         fn = fn.func if isinstance(fn, partial) else fn.fn
     fn = getattr(fn, "__plait_function__", fn)
+    fn = fn.__func__ if isinstance(fn, staticmethod | classmethod) else fn
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(type(fn), "__call__", None))  # noqa: B004
 
 
@@ -38,7 +39,19 @@ def name_of(fn: Any) -> str:
     return str(getattr(fn, "__name__", None) or type(fn).__name__)
 
 
-def is_table(items: Any) -> bool:
-    """Whether it is a pandas, Polars or Arrow table (or a stream of record batches), whose rows are meant."""
-    kind = type(items)  # of a class itself, its attributes would say so
-    return hasattr(kind, "__arrow_c_stream__") and (hasattr(kind, "columns") or hasattr(kind, "schema"))
+def items_of(items: Any, who: str) -> Any:
+    """What is iterated for `items`: themselves, or the rows of a table.
+
+    Raises:
+        TypeError: they cannot be iterated.
+    """
+    if hasattr(type(items), "__arrow_c_stream__") or hasattr(type(items), "__arrow_c_array__"):
+        from plait.surface.arrow import is_table  # only who brings a table needs it
+
+        if is_table(items):
+            from plait.surface.read import table
+
+            return table(items)
+    if not hasattr(items, "__iter__") and not hasattr(items, "__aiter__") and not hasattr(items, "__getitem__"):
+        raise TypeError(f"{who} takes an iterable of items; got {type(items).__name__!r}.")
+    return items

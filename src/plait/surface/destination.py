@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import os
 import stat
 import sys
 import time
+import zlib
+from collections.abc import Iterator
 from typing import IO, Any
 
 from plait.errors import PlaitError
+from plait.surface.folders import PARTIAL
+from plait.surface.partial import Busy, Partial
 
-__all__ = ["Destination", "WriteError"]
+__all__ = ["Destination", "WriteError", "standard_output"]
 
 #: A `kill -9` costs the results of this time at most.
 FLUSH_SECONDS = 1.0
@@ -23,7 +26,7 @@ class WriteError(PlaitError, ValueError):
 
     def __init__(self, path: str, why: str, remedy: str) -> None:
         self.path, self.why, self.remedy = path, why, remedy
-        super().__init__(f"{path}: {why}. {remedy}".rstrip())
+        super().__init__(f"{_shown(path)}: {why}. {remedy}".rstrip())
 
 
 class Destination:
@@ -31,36 +34,50 @@ class Destination:
 
     def __init__(self, path: str | os.PathLike[str] | IO[bytes]) -> None:
         self.stream: Any = None
-        self.partial: str | None = None
         self._given = None if isinstance(path, (str, os.PathLike)) else path
         self.name = os.fspath(path) if isinstance(path, (str, os.PathLike)) else "-"
+        self._file: Partial | None = None
         if self.name != "-":
             self._path = os.path.realpath(self.name)  # through a link, to the file that it names
             if not os.path.exists(self._path) or os.path.isfile(self._path):
-                self.partial = self._path + ".partial" if os.path.islink(self.name) else self.name + ".partial"
+                self._file = Partial(self._path, (self._path if os.path.islink(self.name) else self.name) + PARTIAL)
         self._raw: Any = None
         #: Somebody waits for each row: a terminal or pipe, whose reader is not to wait for a full buffer.
         self.awaited = False
         self._flushed = 0.0
 
+    @property
+    def partial(self) -> str | None:
+        """What the file is called until it is complete; `None` for what is written directly."""
+        return None if self._file is None else self._file.path
+
     def open(self) -> None:
         """Open it; an older `.partial` is overwritten.
 
         Raises:
-            WriteError: it cannot be made, and why.
+            WriteError: it cannot be made, and why; or another writer is at it.
         """
         if self.name == "-":
-            self._raw = self.stream = self._given if self._given is not None else sys.stdout.buffer
+            self._raw = self.stream = self._given if self._given is not None else standard_output()
             self.awaited = _is_awaited(self._raw)
             return
+        if os.path.isdir(self.name) or self.name.endswith(os.sep) or not self.name:
+            remedy = f"Name a file in it: {os.path.join(self.name, 'results.jsonl')}"
+            raise WriteError(self.name, "this is a folder, and an output is a file", remedy)
+        self._raw = self.stream = self._opened(self._file)
+        if self.name.lower().endswith(".gz"):
+            self.stream = _Gzip(self._raw)
+
+    def _opened(self, file: Partial | None) -> IO[bytes]:
         try:
-            self._raw = self.stream = open(self.partial or self._path, "wb")  # noqa: SIM115  closed by commit or abandon
+            return open(self._path, "wb") if file is None else file.open()
+        except Busy:
+            why = f"another run or writer is writing it now, to {file.path if file else self.name}"
+            raise WriteError(self.name, why, "Wait for its end, or give this output another name.") from None
         except OSError as error:
             folder = os.path.dirname(self.name)
             remedy = f"Make the folder first: mkdir -p {folder}" if isinstance(error, FileNotFoundError) else ""
             raise WriteError(self.name, f"it cannot be written: {error.strerror}", remedy) from None
-        if self.name.lower().endswith(".gz"):
-            self.stream = gzip.GzipFile("", "wb", 6, self._raw, mtime=0)
 
     def write(self, data: bytes) -> None:
         """Add bytes."""
@@ -80,6 +97,28 @@ class Destination:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), self._raw.fileno())
 
+    @contextlib.contextmanager
+    def rewritten(self) -> Iterator[str]:
+        """A file's bytes so far, closed, at the path given, to be written anew in the block, which then goes on.
+
+        If the block raises, they stay as they were, and only another such block can take more.
+        """
+        old = self._file
+        if old is None:
+            raise WriteError(self.name, "what was written to a pipe or device cannot be written anew", "")
+        self._raw.close()
+        new = old.anew()
+        stream = self._opened(new)
+        self._raw = self.stream = stream
+        try:
+            yield old.there
+        except BaseException:
+            stream.close()
+            new.abandon(keep=False)
+            raise
+        new.take_place_of(old)
+        self._file = new
+
     def commit(self) -> None:
         """Make it complete: on the disk, under its own name."""
         if self.name == "-":
@@ -88,22 +127,54 @@ class Destination:
         if self.stream is not self._raw:
             self.stream.close()
         self._raw.flush()
-        if self.partial:
+        if self._file is not None:
             os.fsync(self._raw.fileno())
         self._raw.close()
-        if self.partial:
-            os.replace(self.partial, self._path)
-            _sync_folder(os.path.dirname(self._path))
+        if self._file is not None:
+            self._file.commit()
 
     def abandon(self, keep: bool) -> None:
         """Close it as it is; unless `keep`, remove the partial file."""
-        streams = [self.stream] if self.stream is self._raw else [self.stream, self._raw]
+        # What is not called partial must not look complete: a compressed stream gets no end.
+        streams = [self._raw] if self._file is None or self.stream is self._raw else [self.stream, self._raw]
         for stream in streams:
             # A full disk or a pipe without reader: the error that brought us here tells it.
             with contextlib.suppress(OSError, ValueError):
                 stream.flush() if self.name == "-" else stream.close()
-        if self.partial and not keep:
-            os.unlink(self.partial)
+        if self._file is not None:
+            self._file.abandon(keep=keep)
+
+
+class _Gzip:
+    """A compressed stream, which has its end only if it is closed; GzipFile writes one whatever happens."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._packer = zlib.compressobj(6, wbits=31)
+
+    def write(self, data: bytes) -> None:
+        self._raw.write(self._packer.compress(data))
+
+    def flush(self) -> None:
+        self._raw.write(self._packer.flush(zlib.Z_SYNC_FLUSH))
+        self._raw.flush()
+
+    def close(self) -> None:
+        self._raw.write(self._packer.flush())
+
+
+def standard_output() -> IO[bytes]:
+    """The bytes of standard output.
+
+    Raises:
+        WriteError: there is none, or it takes no bytes.
+    """
+    stream: IO[bytes] | None = getattr(sys.stdout, "buffer", None)
+    if stream is None or stream.closed:
+        none = sys.stdout is None or getattr(sys.stdout, "closed", False)
+        why = "has none, or has closed it" if none else f"has a {type(sys.stdout).__name__} there, which takes no bytes"
+        raise WriteError("-", f"it would be standard output, and this process {why}", "Name a file.")
+    return stream
 
 
 def _is_awaited(stream: IO[bytes]) -> bool:
@@ -113,12 +184,5 @@ def _is_awaited(stream: IO[bytes]) -> bool:
         return False
 
 
-def _sync_folder(folder: str) -> None:
-    """Make a rename survive a crash of the machine, where the system can."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    with contextlib.suppress(OSError):
-        os.fsync(handle)
-    os.close(handle)
+def _shown(path: str) -> str:
+    return "the output" if path == "-" else path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from plait.engine.figures import Change, Figures
+from plait.fit.reasons import percent, rate_words
 from plait.placement import Placement
 
 __all__ = ["bytes_", "described", "explain", "joined", "plural", "rate_", "seconds"]
@@ -44,12 +45,14 @@ def _changes(figures: Figures) -> Iterator[str]:
 
 def _widths(first: Change, resized: list[Change]) -> str:
     widths = [change.placement.width or 1 for change in resized]
-    last = resized[-1]
-    said = f"{first.placement.width or 1} to {widths[-1]}"
-    if len(set(widths)) > 1 and max(widths) > widths[-1]:
-        said += f", after {max(widths)} was tried"
+    last, began = resized[-1], first.placement.width or 1
     when = f"until {seconds(last.at)}" if len(resized) > 1 else f"at {seconds(last.at)}"
-    return f"Its width went from {said} ({plural(len(resized), 'change')} {when}; the last: {joined(last.reasons)})."
+    changes = f"{plural(len(resized), 'change')} {when}; the last: {joined(last.reasons)}"
+    tried = f", after {max(widths)} was tried" if max(widths) > widths[-1] else ""
+    if began == widths[-1]:
+        tried = tried or (f", after {min(widths)} was tried" if min(widths) < began else "")
+        return f"Its width is {began} as in the beginning{tried} ({changes})."
+    return f"Its width went from {began} to {widths[-1]}{tried} ({changes})."
 
 
 def _trouble(figures: Figures) -> str:
@@ -64,7 +67,10 @@ def _trouble(figures: Figures) -> str:
         )
         if count
     ]
-    return f"On the way: {', '.join(parts)}." if parts else ""
+    said = [f"On the way: {', '.join(parts)}."] if parts else []
+    if figures.stayed:
+        said.append(f"{plural(figures.stayed, 'item')} ran in this process: they, or their results, could not travel.")
+    return " ".join(said)
 
 
 def _moved(figures: Figures) -> str:
@@ -72,8 +78,8 @@ def _moved(figures: Figures) -> str:
         return ""
     there, back = bytes_(figures.bytes_out), bytes_(figures.bytes_in)
     memory = f"; the workers took up to {bytes_(figures.peak_memory)}" if figures.peak_memory else ""
-    cpu = f", {seconds(figures.cpu)} of CPU in the workers" if figures.cpu else ""
-    return f"{there} went to the workers and {back} came back{cpu}{memory}."
+    cpu = f"; the items took {seconds(figures.cpu)} of CPU" if figures.cpu else ""
+    return f"{there} went to the workers and {back} came back{memory}{cpu}."
 
 
 def _pickling(figures: Figures) -> str:
@@ -91,7 +97,7 @@ def _pickling(figures: Figures) -> str:
         remedy = "pass a path or a range, and read it in the function"
     would = "is" if at.place != "here" else "in worker processes would be"
     weight = f"{bytes_(there)} there and {bytes_(back)} back for each item"
-    return f"{share:.0%} of the time {would} pickling ({weight}): {remedy}.".replace("%", " %")
+    return f"{percent(share)} of the time {would} pickling ({weight}): {remedy}."
 
 
 def _bottleneck(figures: Figures) -> str:
@@ -99,18 +105,22 @@ def _bottleneck(figures: Figures) -> str:
     at = figures.placement
     if at is None or figures.wall < 0.5 or not figures.busy or at.style == "loop" or len(figures.moves) > 1:
         return ""
+    if at.place == "here" and at.style == "serial":
+        return ""  # one after the other: each waits for the others, and it is not known how long
     slots = max(1, figures.seats) * (at.width or 1)
     busy = min(1.0, figures.busy / (slots * figures.wall))
     if busy >= 0.5:
-        return f"The function was the bottleneck: its slots were busy {busy:.0%} of the time."
+        return f"The function was the bottleneck: its slots were busy {percent(busy)} of the time."
     if figures.read < 4 * slots:
         return ""  # fewer items than it takes to keep the slots busy
     if figures.waited < 0.2 * figures.wall:
         share = figures.waited / figures.wall
-        return f"The consumer was the bottleneck: it waited for results only {share:.0%} of the time."
+        return f"The consumer was the bottleneck: it waited for results only {percent(share)} of the time."
     if figures.held < 0.2 * figures.wall:
-        return f"The source was the bottleneck: the slots were busy only {busy:.0%} of the time, waiting for items."
-    return f"The slots were busy only {busy:.0%} of the time: sending items and results took the rest."
+        return (
+            f"The source was the bottleneck: the slots were busy only {percent(busy)} of the time, waiting for items."
+        )
+    return f"The slots were busy only {percent(busy)} of the time: sending items and results took the rest."
 
 
 def described(at: Placement) -> str:
@@ -152,7 +162,7 @@ def seconds(span: float) -> str:
 
 def rate_(rate: float) -> str:
     """Items a second."""
-    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
+    return rate_words(rate)
 
 
 def bytes_(count: float) -> str:

@@ -12,7 +12,7 @@ from plait.engine.regroup import Batched, Regroup, Window, Windowed, Written, un
 from plait.errors import OptionError, UnknownOption
 from plait.events import Hub
 from plait.failure import Failure
-from plait.surface.calls import Spread, is_table, name_of
+from plait.surface.calls import Spread, items_of, name_of
 from plait.surface.map import Options, checked_progress, stage_of
 from plait.surface.observers import attach
 from plait.surface.options import KNOWN, journal_from
@@ -70,7 +70,12 @@ class Flow(Generic[T]):
     ) -> Flow[R | Failure]: ...
     @overload
     def map(
-        self, fn: Callable[..., Awaitable[R]], /, *, on_error: Literal["raise", "skip"] = ..., **options: Unpack[Options]
+        self,
+        fn: Callable[..., Awaitable[R]],
+        /,
+        *,
+        on_error: Literal["raise", "skip"] = ...,
+        **options: Unpack[Options],
     ) -> Flow[R]: ...
     @overload
     def map(
@@ -148,14 +153,14 @@ class Flow(Generic[T]):
             if options:
                 raise OptionError("to", next(iter(options)), "a writer takes no options; give it a function for that")
             return self._between(Written(cast("Writer", sink)))
-        return self.tap(cast("Callable[..., Any]", sink), **options)
+        return self.tap(sink, **options)
 
     def _stage(self, how: str, fn: Any, call: Any, options: dict[str, Any], *, spread: bool = False) -> Flow[Any]:
         if not callable(fn):
             raise TypeError(f".{how}() takes a function; got {type(fn).__name__!r}.")
-        for name in options:
+        for name, value in options.items():
             if name in OF_RUNS:
-                raise OptionError(name, options[name], f"it is an option of the whole run: .run({name}=...)")
+                raise OptionError(name, value, f"it is an option of the whole run: .run({name}=...)")
         options = {**_own(fn), **options}
         stage_of(fn, call, options)  # what is wrong is said here
         return Flow(self._items, self._before, (*self._steps, _Step(fn, call, options, spread)))
@@ -164,9 +169,7 @@ class Flow(Generic[T]):
         if not self._steps:
             return Flow(self._items, (*self._before, regroup))
         last = self._steps[-1]
-        return Flow(
-            self._items, self._before, (*self._steps[:-1], replace(last, after=(*last.after, regroup)))
-        )
+        return Flow(self._items, self._before, (*self._steps[:-1], replace(last, after=(*last.after, regroup))))
 
     # --- running ----------------------------------------------------------------------------------------------------
 
@@ -221,13 +224,7 @@ def flow(items: Iterable[T] | AsyncIterable[T], /) -> Flow[T]:
     Raises:
         TypeError: it cannot be iterated.
     """
-    if is_table(items):
-        from plait.surface.read import table  # of an extra
-
-        items = cast("Iterable[T]", table(items))
-    if not hasattr(items, "__iter__") and not hasattr(items, "__aiter__") and not hasattr(items, "__getitem__"):
-        raise TypeError(f"plait.flow takes an iterable of items; got {type(items).__name__!r}.")
-    return Flow(items)
+    return Flow(items_of(items, "plait.flow"))
 
 
 def _own(fn: Any) -> dict[str, Any]:

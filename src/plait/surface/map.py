@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from plait.engine.chain import Chain, Stage
@@ -17,9 +18,9 @@ from plait.policy.hedge import Hedge
 from plait.policy.limit import Limit
 from plait.policy.rate import Rate
 from plait.policy.retry import Retry
-from plait.surface.calls import Spread, is_async, name_of
+from plait.surface.calls import Spread, is_async, items_of, name_of
 from plait.surface.observers import attach
-from plait.surface.options import journal_from, pinned_model, rules_from
+from plait.surface.options import journal_from, meant, pinned_model, rules_from
 from plait.surface.run import Run
 
 __all__ = ["Options", "checked_progress", "map", "stage_of", "starmap"]
@@ -97,7 +98,7 @@ def map(fn: Callable[..., Any], items: Any, /, **options: Any) -> Run[Any]:
 
     Parameters:
         fn: the function, sync or async; decorated by `plait.task` it brings options of its own.
-        items: any iterable or async iterable, finite or not. It is read in a thread of Plait's own (not with
+        items: any iterable or async iterable, finite or not; of a pandas, Polars or Arrow table, its rows. It is read in a thread of Plait's own (not with
             `model="serial"`), no further ahead than `buffer`.
         model: `"auto"` measures real items and chooses (or the environment's `PLAIT_MODEL` does); or a model's name
             (`"serial"`, `"threads"`, `"async"`, `"processes"`, `"processes+threads"`, `"processes+async"`), a
@@ -151,8 +152,7 @@ def _run(fn: Any, call: Any, items: Any, options: dict[str, Any]) -> Run[Any]:
         raise TypeError(
             f"plait.map takes a function first, then the items; got {type(fn).__name__!r} for the function."
         )
-    if not hasattr(items, "__iter__") and not hasattr(items, "__aiter__") and not hasattr(items, "__getitem__"):
-        raise TypeError(f"plait.map takes an iterable of items; got {type(items).__name__!r}.")
+    items = items_of(items, "plait.map")
     options = {**getattr(fn, "__plait_options__", {}), **options}
     progress, journal = checked_progress(options.pop("progress", None)), journal_from(options.pop("journal", None))
     stage = stage_of(fn, call, options)
@@ -192,7 +192,10 @@ def stage_of(fn: Any, call: Any, options: dict[str, Any]) -> Stage:
     if name is not None and not isinstance(name, str):
         raise OptionError("name", name, "it takes a string")
     function_is_async = is_async(call)
-    if options.get("model", "auto") == "auto" and (pinned := pinned_model(function_is_async)):
-        options["model"] = pinned
-    rules = rules_from(name or name_of(fn), options, is_async=function_is_async)
-    return Stage(getattr(call, "__plait_function__", call), rules, function_is_async)
+    function = getattr(call, "__plait_function__", call)
+    wanted = pinned_model(function_is_async) if options.get("model", "auto") == "auto" else None
+    if wanted is None:
+        return Stage(function, rules_from(name or name_of(fn), options, is_async=function_is_async), function_is_async)
+    allowed, note = meant(function, options.get("resources"), wanted)
+    rules = rules_from(name or name_of(fn), {**options, "model": allowed}, is_async=function_is_async)
+    return Stage(function, replace(rules, asked_by="PLAIT_MODEL", note=note), function_is_async)

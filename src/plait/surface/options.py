@@ -10,16 +10,18 @@ from typing import Any
 
 from plait.engine.rules import Rules
 from plait.errors import OptionError, UnknownOption
+from plait.fit.meaning import pin
 from plait.journal.journal import Journal
 from plait.machine import parse_bytes
 from plait.placement import Placement, models
 from plait.places.crew import places
+from plait.places.processes.travel import why_not
 from plait.policy.hedge import Hedge
 from plait.policy.limit import Limit
 from plait.policy.rate import Rate
 from plait.policy.retry import Retry
 
-__all__ = ["CHECKS", "KNOWN", "journal_from", "pinned_model", "rules_from"]
+__all__ = ["CHECKS", "KNOWN", "journal_from", "meant", "pinned_model", "rules_from"]
 
 
 def _model(value: Any) -> Any:
@@ -200,6 +202,32 @@ def pinned_model(is_async: bool) -> str | tuple[str, ...] | None:
     if any((at.style == "loop") != is_async and at.model != "serial" for at in placements):
         return None
     return names[0] if len(names) == 1 else names
+
+
+def meant(function: Any, resources: Any, wanted: str | tuple[str, ...]) -> tuple[str | tuple[str, ...], str]:
+    """Of the models that `PLAIT_MODEL` names, those under which `function` means the same, and why not the others.
+
+    Returns:
+        The models, `"auto"` where none is left; and a sentence, empty where all of them are.
+    """
+    names = wanted if isinstance(wanted, tuple) else (wanted,)
+    kept, note = [], ""
+    for name in names:
+        if (why := _changes_meaning(function, resources, models.get(name)())) is None:
+            kept.append(name)
+        else:
+            note = f"PLAIT_MODEL={name} is not followed: {why}"
+    if not note:
+        return wanted, ""
+    return (kept[0] if len(kept) == 1 else tuple(kept) or "auto"), note
+
+
+def _changes_meaning(function: Any, resources: Any, placement: Placement) -> str | None:
+    if placement.place != "here":
+        found = pin(function)
+        return found.reason if found else why_not(function) or (why_not(dict(resources)) if resources else None)
+    found = pin(function, alone=True) if placement.style == "threads" else None
+    return found.reason if found else None
 
 
 def rules_from(name: str, options: Mapping[str, Any], *, is_async: bool) -> Rules:

@@ -81,6 +81,32 @@ class Run(Generic[R]):
             pass
         return self
 
+    def to_arrow(self, schema: Any = None) -> Any:
+        """All results as a `pyarrow.Table`: rows (dicts, dataclasses, ...) or tables, put together.
+
+        Parameters:
+            schema: a `pyarrow.Schema`: these columns and types, and no others.
+
+        Raises:
+            MissingExtra: pyarrow is not installed.
+            TypeError: results do not fit one table; it names the row and the column.
+        """
+        from plait.surface.tables import to_arrow  # of an extra
+
+        return to_arrow(self, schema)
+
+    def to_pandas(self) -> Any:
+        """All results as a pandas DataFrame; see `to_arrow`."""
+        from plait.surface.tables import to_pandas
+
+        return to_pandas(self)
+
+    def to_polars(self) -> Any:
+        """All results as a Polars DataFrame; see `to_arrow`."""
+        from plait.surface.tables import to_polars
+
+        return to_polars(self)
+
     def start(self) -> Run[R]:
         """Begin now, in the background, as far as the buffer allows. Returns the run itself."""
         try:

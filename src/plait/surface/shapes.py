@@ -24,14 +24,20 @@ class _Around:
         self.__wrapped__ = fn
 
 
-class Filter(_Around):
+class _Keeps(_Around):
+    """What gives back the item itself, so that what the function does to it is seen."""
+
+    __plait_returns_item__ = True
+
+
+class Filter(_Keeps):
     """The item in a list, or nothing in it."""
 
     def __call__(self, item: Any, **resources: Any) -> list[Any]:
         return [item] if self.fn(item, **resources) else []
 
 
-class FilterAsync(_Around):
+class FilterAsync(_Keeps):
     """The same for an async function."""
 
     async def __call__(self, item: Any, **resources: Any) -> list[Any]:
@@ -62,7 +68,7 @@ class FlatMapAsync(_Around):
         return list(results)
 
 
-class Tap(_Around):
+class Tap(_Keeps):
     """The item, once the function was called with it."""
 
     def __call__(self, item: Any, **resources: Any) -> Any:
@@ -70,7 +76,7 @@ class Tap(_Around):
         return item
 
 
-class TapAsync(_Around):
+class TapAsync(_Keeps):
     """The same for an async function."""
 
     async def __call__(self, item: Any, **resources: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from plait.errors import PlaitError, nearest
 
-__all__ = ["ReadError", "Source", "missing"]
+__all__ = ["ReadError", "Source", "missing", "no_column"]
 
 T = TypeVar("T")
 
@@ -33,6 +33,12 @@ class Source(Generic[T]):
     """An input that is read while it is iterated, and again for each iteration (standard input once only).
 
     **Cost** one line, row or batch in memory at a time. **Concurrency** every iterator has its own open file.
+
+    Parameters:
+        path: what it is, for messages: a path, or a table's kind.
+        format: the function of `plait.read` that made it.
+        rows: begins an iteration.
+        count: how many items there are, if that is cheap to learn.
     """
 
     def __init__(
@@ -62,6 +68,11 @@ def missing(name: str) -> ReadError:
         return ReadError(name, None, "there is no such file", nearest(wanted, os.listdir(folder or ".")).strip())
     except OSError:
         return ReadError(name, None, f"there is no such file, nor a folder {folder}", "Check the path.")
+
+
+def no_column(path: str, column: str, names: list[str]) -> ReadError:
+    """The error for a column that was asked for and is not there; names those that are."""
+    return ReadError(path, None, f"it has no column {column!r}", f"It has: {', '.join(names)}.")
 
 
 def _shown(path: str) -> str:

@@ -90,3 +90,12 @@ def test_it_is_found_once(times):
     for _ in range(times):
         look(drift, pairs, 0.5, 0.0)
     assert len(halt) == 1
+
+
+def test_it_knows_what_the_consumer_took():
+    drift, pairs, _ = watched(running=False)
+    look(drift, pairs, 1.0, 0.0)
+    assert drift.outside == pytest.approx(1.0)
+    drift, pairs, _ = watched()
+    look(drift, pairs, 1.0, 1 / EACH)
+    assert drift.outside == 0

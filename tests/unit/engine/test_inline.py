@@ -1,6 +1,7 @@
 """One item after the other in the consumer's own thread: plain, with a timeout, and observed."""
 
 import threading
+import time
 from contextlib import nullcontext
 
 import pytest
@@ -20,7 +21,7 @@ LONG = 3600.0
 class Run:
     """An inline run, its loop being `plain`, `timed` or `watched`."""
 
-    def __init__(self, loop: str, function, items=(), *, first: int = 0, **rules) -> None:
+    def __init__(self, loop: str, function, items=(), *, first: int = 0, outside=lambda: 0.0, **rules) -> None:
         if loop == "timed":
             rules.setdefault("timeout", LONG)
         self.figures, self.hub, self.heard = Figures("stage"), Hub(), list[Event]()
@@ -30,7 +31,15 @@ class Run:
         self.cancelled: list[BaseException] = []
         self.ends = 0
         self.results = run_inline(
-            function, iter(items), first, Rules("stage", **rules), self.figures, self.hub, self.cancelled, self._ended
+            function,
+            iter(items),
+            first,
+            Rules("stage", **rules),
+            self.figures,
+            self.hub,
+            self.cancelled,
+            self._ended,
+            outside,
         )
 
     def _ended(self) -> None:
@@ -256,3 +265,29 @@ class TestEvents:
         assert [(event.index, event.attempts) for event in run.heard if isinstance(event, ItemFailed)] == [(1, 2)]
         chunks = [event for event in run.heard if isinstance(event, ChunkFinished)]
         assert (sum(chunk.items for chunk in chunks), sum(chunk.failed for chunk in chunks)) == (3, 1)
+
+
+class TestWhatItTook:
+    def test_its_cpu_time_is_counted_and_its_seconds(self, loop):
+        run = Run(loop, lambda item: sum(range(20_000)), range(30))
+        began, cpu = time.perf_counter(), time.thread_time()
+        list(run.results)
+        wall, cpu = time.perf_counter() - began, time.thread_time() - cpu
+        assert 0.5 * cpu <= run.figures.cpu <= cpu
+        assert run.figures.cpu <= run.figures.busy <= wall
+
+    @pytest.mark.parametrize(("loop", "known"), [("plain", 0.015), ("watched", 0.0)])
+    def test_the_consumers_part_is_left_out_where_it_is_known(self, loop, known):
+        run = Run(loop, divide, [1, 2], outside=lambda: known)
+        began = time.perf_counter()
+        for _ in run.results:
+            time.sleep(0.01)  # the consumer
+        assert run.figures.busy <= time.perf_counter() - began - 0.015
+
+    def test_another_threads_clock_says_nothing(self, loop):
+        run = Run(loop, divide, range(1, 9))
+        next(run.results)
+        closing = threading.Thread(target=run.results.close)
+        closing.start()
+        closing.join()
+        assert run.figures.cpu == 0

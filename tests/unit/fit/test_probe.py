@@ -357,3 +357,12 @@ def test_what_items_leave_in_memory_is_counted():
 
     found = measure(keep)
     assert 2 << 20 < found.growth < 8 << 20
+
+
+def test_what_it_spent_has_the_first_item_in_it():
+    with Probe() as probe:
+        for _ in range(3):
+            probe.call(lambda _: sum(range(50_000)), None)
+    seconds, cpu = probe.spent
+    assert seconds > probe.so_far[1] > 0
+    assert seconds >= cpu > probe.so_far[2] > 0

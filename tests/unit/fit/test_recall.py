@@ -127,12 +127,16 @@ def test_every_field_comes_back(memory):
             raised=st.integers(0, 5),
             notes=st.lists(st.text(max_size=20), max_size=3).map(tuple),
         ),
-        st.builds(
-            Placement,
-            st.sampled_from(["here", "processes"]),
-            st.sampled_from(["serial", "threads", "loop"]),
-            st.none() | st.integers(1, 4096),
-            st.none() | st.integers(1, 10**6),
+        st.sampled_from(["here", "processes"]).flatmap(
+            lambda place: st.sampled_from(["serial", "threads", "loop"]).flatmap(
+                lambda style: st.builds(
+                    Placement,
+                    st.just(place),
+                    st.just(style),
+                    st.none() | st.integers(1, 1 if place == "here" else 4096),
+                    st.none() | st.integers(1, 1 if style == "serial" else 10**6),
+                )
+            )
         ),
         rate=st.floats(0, 1e12),
         runs=st.integers(1, 10**6),
@@ -355,7 +359,7 @@ def test_nobody_else_may_read_it(memory, folder):
 # ----------------------------------------------------------------------------------------------------------- its place
 
 
-@pytest.mark.parametrize("value", ["off", "OFF", " Off ", "0", "no", "False"])
+@pytest.mark.parametrize("value", ["off", "OFF", " Off ", "0", "no", "False", "none"])
 def test_turned_off(monkeypatch, tmp_path, value):
     monkeypatch.setenv("PLAIT_CACHE", value)
     monkeypatch.chdir(tmp_path)
@@ -387,6 +391,21 @@ def test_default_folders(monkeypatch, tmp_path):
     assert os.listdir(tmp_path / "xdg/plait/fit") == [f"{code_key(work)}.json"]
     monkeypatch.setattr(module.sys, "platform", "darwin")
     assert default_folder() == str(tmp_path / "home/Library/Caches/plait/fit")
+
+
+@pytest.mark.parametrize("home", ["", " ", "/"])
+def test_the_root_folder_is_no_home(monkeypatch, home):
+    monkeypatch.delenv("PLAIT_CACHE")
+    monkeypatch.setenv("HOME", home)
+    assert default_folder() is None
+
+
+def test_a_home_that_cannot_be_written_to(monkeypatch, tmp_path):
+    monkeypatch.delenv("PLAIT_CACHE")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))  # below a file nothing can be made, not even by root
+    remember(work, LEARNED)
+    assert recall(work) is None
 
 
 def test_without_a_home(monkeypatch, tmp_path):

@@ -124,3 +124,26 @@ class TestChanged:
     def test_items_that_wait_for_three_times_as_long_are_others(self):
         one, two = (stretch("threads", rate=9, each=each, cpu=0.0001) for each in (0.01, 0.03))
         assert changed(one, two)
+
+
+class TestWhatWasTriedBefore:
+    def test_where_others_want_the_cpus_a_second_that_was_better_does_not_outweigh_what_is_known_of_the_items(self):
+        now = replace(stretch("processes+threads", rate=300, each=0.01, cpu=0.004), crowded=None)
+        held = replace(COMPUTES, gil_held=1.0, cpu_share=0.6)
+        assert review(now, held, TWO, {"threads": 450, "serial": 100}) is None
+        move = review(now, held, TWO, {"threads": 700, "serial": 100})
+        assert move is not None
+        assert move.model == "threads"
+
+    def test_what_kept_threads_that_release_the_gil_from_what_they_promised_keeps_processes_too(self):
+        now = replace(stretch("serial", rate=100, each=0.010, cpu=0.010), crowded=0.3)
+        move = review(now, RELEASES, TWO, {})
+        assert move is not None
+        assert review(now, RELEASES, TWO, {"threads": 90}) is None
+
+
+def test_the_reasons_have_figures_that_can_be_read():
+    now = Stretch("async", 1.0, 12_700, 100.0, 0.97)
+    move = review(now, None, Situation(cores=2, is_async=True), {})
+    assert move is not None
+    assert move.reasons[0] == "measured 12,700/s under async, its thread busy 97 %"

@@ -117,7 +117,7 @@ def test_easing_that_does_not_help_shows_that_the_items_fail_by_themselves():
     assert seat.mode == "easing"
     service.rounds(6, until="growing")
     assert seat.width == 64
-    assert seat.usual == 0.25
+    assert seat.failures.usual == 0.25
 
 
 def test_few_failures_are_enough_to_brake():
@@ -140,3 +140,78 @@ def test_a_limit_narrows_at_once_and_says_why():
     assert seat.limit(16, "memory", 0.0)
     assert (seat.width, seat.why, seat.settled) == (16, "memory", True)
     assert not seat.limit(20, "memory", 0.0)
+
+
+class TestUnheard:
+    """Before the first item has ended."""
+
+    def test_items_that_wait_and_burden_nobody_get_company_every_few_milliseconds(self):
+        seat, widths = Width(64, 1000), []
+        for look in range(1, 15):
+            seat.unheard(look * 0.01)
+            widths.append(seat.width)
+        assert widths[:6] == [64, 128, 128, 256, 256, 512]
+        assert widths[-1] == 512, "there it waits for the first to end"
+
+    def test_no_more_than_there_are_items(self):
+        seat = Width(64, 1000)
+        seat.left = 150
+        for look in range(1, 15):
+            seat.unheard(look * 0.01)
+        assert seat.width == 150
+
+    def test_once_one_has_ended_goodput_decides(self):
+        seat = Width(64, 1000)
+        seat.finished(0.01, 1, 0, 0.01)
+        assert not any(seat.unheard(0.01 + look * 0.01) for look in range(1, 15))
+
+    def test_failures_lead_back_to_the_step_before(self):
+        seat = Width(64, 1000)
+        seat.unheard(0.02)
+        assert seat.width == 128
+        seat.finished(0.05, 8, 8, 8 * 0.02)
+        assert (seat.width, seat.why) == (64, "failures rose with the width")
+
+
+class TestWhatIsLeft:
+    def test_growing_takes_no_more_than_are_left(self):
+        seat = Width(64, 1000, alone=ALONE)
+        seat.left = 100
+        Service(seat, boundless).rounds(3)
+        assert seat.width == 100
+
+    def test_what_is_soon_over_is_left_alone(self):
+        seat = Width(64, 1000, alone=ALONE)
+        seat.left = 70
+        Service(seat, boundless).rounds(3)
+        assert seat.width == 64
+        assert seat.why == "what is left is soon over"
+
+    def test_too_little_for_a_trial_to_pay_is_not_tried_on(self):
+        seat = Width(32, 1000, alone=ALONE)
+        service = Service(seat, queueing(40))
+        service.rounds(30, until="holding")
+        width, seat.left = seat.width, 100
+        service.rounds(200)
+        assert (seat.width, seat.mode) == (width, "holding")
+
+
+class TestAProcessThatCanComputeNoMore:
+    """Each item computes, so that however many there are, so many end in a second."""
+
+    def computing(self, seat: Width, reports: int) -> None:
+        now = 0.0
+        for _ in range(reports):
+            now += 4 * 0.002
+            seat.finished(now, 4, 0, 4 * seat.width * 0.002, computed=now)
+
+    def test_it_gets_no_more_in_progress(self):
+        seat = Width(64, 1000)
+        self.computing(seat, 200)
+        assert seat.width == 64
+        assert seat.why == "this process can compute no more"
+
+    def test_nor_fewer_for_taking_longer_than_alone(self):
+        seat = Width(64, 1000, alone=0.005)
+        self.computing(seat, 200)
+        assert seat.width == 64

@@ -123,6 +123,25 @@ def test_who_waits_at_a_door_is_not_overtaken_by_who_comes():
     assert gate.take(0.0, 10) == [2]
 
 
+def test_doors_are_kept_for_who_was_turned_away_too_often(monkeypatch):
+    monkeypatch.setattr("plait.policy.gate.PATIENCE", 1)
+    gate = Gate([], [Limit(1, key=lambda item: item[0]), Limit(1, key=lambda item: item[1])])
+    gate.put("left", "x1")
+    gate.put("right", "2y")
+    assert gate.take(0.0, 10) == ["left", "right"]
+    gate.put("both", "xy")
+    assert gate.take(0.0, 10) == []
+    gate.done("left")
+    assert gate.take(0.0, 10) == [], "its turn came in vain"
+    gate.put("later", "x3")
+    assert gate.next_time(0.0) is None
+    assert gate.take(0.0, 10) == [], "there would be room, but not for both"
+    gate.done("right")
+    assert gate.take(0.0, 10) == ["both"]
+    gate.done("both")
+    assert gate.take(0.0, 10) == ["later"]
+
+
 def test_what_a_key_function_raises_is_raised_and_nothing_is_kept():
     def host(item):
         raise LookupError(item)

@@ -4,18 +4,22 @@ import io
 import json
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
 import plait
+from plait.engine.rules import Rules
 from plait.fit.choose import Situation
 from plait.fit.evidence import Evidence
+from plait.fit.reasons import span
 from plait.placement import Placement
 from plait.surface.advising.advice import Advice
 from plait.surface.advising.candidates import candidates, widths
+from plait.surface.advising.sampling import in_words, sampled
 from plait.surface.advising.supply import Supply
-from plait.surface.advising.verdict import Row, judged, narrowest
-from plait.surface.advising.words import bytes_in_words, code, duration, item_seconds, pace, sentence, why
+from plait.surface.advising.verdict import Limits, Row, judged, narrowest
+from plait.surface.advising.words import bytes_in_words, code, duration, noise, pace, sentence, why
 
 SERIAL = Placement("here", "serial", width=1)
 THREADS = Placement("here", "threads", width=64)
@@ -48,12 +52,12 @@ class TestVerdicts:
         assert chosen.model == "serial"
 
     def test_what_the_gil_forbids_is_noise(self):
-        told, chosen = judged(rows(100, 130, 50, 80), gil=True)
+        told, chosen = judged(rows(100, 130, 50, 80), Limits(COMPUTES, 2))
         assert chosen.model == "serial"
         assert told[1].verdict == "as good"
         assert told[1].measured == 130, "the figure stays what it was"
-        assert judged(rows(100, 90, 180, 250), gil=True)[1].model == "processes"
-        assert judged(rows(100, 130), gil=False)[1].model == "threads"
+        assert judged(rows(100, 90, 180, 250), Limits(COMPUTES, 2))[1].model == "processes"
+        assert judged(rows(100, 130), Limits(RELEASES, 2))[1].model == "threads"
 
     def test_nothing_succeeded(self):
         told, chosen = judged(rows(0, 0, 0))
@@ -61,6 +65,28 @@ class TestVerdicts:
         assert [row.verdict for row in told[:3]] == ["every item failed"] * 3
         assert judged(rows()) == (tuple(rows()), None)
         assert judged(rows(10, 0))[0][1].verdict == "every item failed"
+
+    def test_no_more_is_believed_than_the_cores_can_do(self):
+        measured = rows(81, None, 465)
+        told, chosen = judged(measured, Limits(COMPUTES, 2))
+        assert chosen.model == "processes"
+        assert told[0].verdict == "slower 2.0x", "not 5.8x"
+        assert told[2].measured == 465
+        assert Limits(COMPUTES, 2).exceeded(measured) == ["processes"]
+        assert Limits(COMPUTES, 2).exceeded(rows(81, None, 165)) == []
+        assert Limits(WAITS, 2).exceeded(rows(10, 640)) == [], "what waits gains more"
+        assert judged(rows(10, 640), Limits(WAITS, 2))[0][0].verdict == "slower 64.0x"
+
+    def test_what_is_far_from_what_was_predicted_of_items_that_compute_is_noise(self):
+        tiny = [Row("serial", SERIAL, 5e6, 350_000.0), Row("processes", PROCESSES, 1e6, 850_000.0)]
+        assert judged(tiny, Limits(evidence(seconds=2e-7), 2))[1].model == "serial"
+        assert Limits(evidence(seconds=2e-7), 2).exceeded(tiny) == ["processes"]
+
+    def test_a_few_items_are_no_verdict(self):
+        brief = [replace(row, brief=row.model == "threads") for row in rows(100, 5, 180)]
+        told, chosen = judged(brief)
+        assert [row.verdict for row in told[:3]] == ["slower 1.8x", "too few items to tell", "best"]
+        assert chosen.model == "processes"
 
     def test_large_ratios_are_round(self):
         assert judged(rows(1, 1234))[0][0].verdict == "slower 1,234x"
@@ -176,8 +202,23 @@ class TestSentence:
         assert pace(98.4) == "98 items a second"
         assert pace(0.5) == "30 items a minute"
         assert pace(0.005) == "18 items an hour"
-        assert [item_seconds(s) for s in (2.0, 0.0012, 7.8e-4, 1.7e-7)] == ["2 s", "1.2 ms", "780 us", "0.17 us"]
+        assert [span(s) for s in (2.0, 0.0012, 7.8e-4, 1.7e-7)] == ["2 s", "1.2 ms", "780 us", "0.17 us"]
         assert [bytes_in_words(n) for n in (0, 5000, 64 << 20, 3 << 30)] == ["0", "4 KiB", "64 MiB", "3.0 GiB"]
+
+    def test_what_was_too_brief_is_promised_as_predicted(self):
+        row = Row("threads", THREADS, 20_000.0, 950.0, brief=True)
+        assert sentence(row, 480.0, None, WAITS, is_async=False, reason="that is predicted") == (
+            "Use threads: 64 threads do 20,000 items a second instead of 480, since that is predicted."
+        )
+
+    def test_figures_that_are_too_good(self):
+        assert noise(["threads"], 2).startswith("The figure of threads is more than 2 cores can do")
+        assert noise(["serial", "threads", "async"], 1).startswith(
+            "The figures of serial, threads and async are more than 1 core"
+        )
+
+    def test_an_error_in_words_leaves_its_full_stop_to_the_sentence(self):
+        assert in_words(ValueError("no sevens.")) == "ValueError: no sevens"
 
 
 class TestCode:
@@ -271,8 +312,25 @@ class TestCandidates:
     def test_widths_grow_up_to_the_bound(self, placement, bound, slow, expected):
         assert widths(placement, 2, bound, slow) == expected
 
+    def test_a_rule_that_would_leave_nothing_gives_way_as_it_does_in_choose(self):
+        left = self.models(wants_kill=True, pinned="it writes a global")
+        assert [model for model, reason in left.items() if reason is None] == ["serial", "threads"]
+
+    def test_a_function_that_is_not_async_is_not_tried_on_a_loop(self):
+        assert self.models(allowed=("async",)) == {"async": "the function is not async: make it `async def`"}
+        assert self.models(None, allowed=("async",)) == {"async": None}, "nobody has looked yet"
+
+    def test_no_promise_is_faster_than_the_source(self):
+        slow = replace(evidence(seconds=2e-6), source=0.5)
+        assert {one.predicted for one in candidates(slow, Situation(cores=2))} == {pytest.approx(2.0, rel=0.01)}
+
 
 class TestSupply:
+    def test_an_iterator_of_a_list_or_range_knows_how_many_are_left(self):
+        assert [Supply(iter(items)).left for items in (range(500), [1, 2], (3,))] == [500, 2, 1]
+        assert Supply(n for n in range(3)).left is None
+        assert Supply(iter(range(500)), 20).left == 20
+
     def test_each_item_once_whoever_takes_it(self):
         with Supply(iter(range(10))) as supply:
             assert supply.take() == 0
@@ -321,6 +379,34 @@ class TestSupply:
         assert threading.active_count() == before
 
 
+class TestSampling:
+    def test_a_slow_source_is_measured(self):
+        def slowly():
+            for n in range(3):
+                threading.Event().wait(0.02)
+                yield n
+
+        with Supply(slowly()) as supply:
+            assert 0.015 < sampled(abs, supply, Rules("abs"), is_async=False).evidence.source < 0.2
+        with Supply([1, 2, 3]) as supply:
+            assert sampled(abs, supply, Rules("abs"), is_async=False).evidence.source == 0
+
+    def test_a_generator_runs_nothing(self):
+        def yields(n):
+            yield n
+
+        async def yields_later(n):
+            yield n
+
+        for function, word in (
+            (yields, "generator"),
+            (lambda n: yields(n), "generator"),
+            (yields_later, "async generator"),
+        ):
+            with Supply([1, 2, 3]) as supply:
+                assert sampled(function, supply, Rules("yields"), is_async=False).lazy == word
+
+
 @pytest.fixture
 def advice() -> Advice:
     told, chosen = judged([Row("serial", SERIAL, 1000, 990.0, 1.0), *rows(None, 980, 1900)[1:]])
@@ -358,6 +444,14 @@ class TestShowing:
         assert [row["model"] for row in told["rows"] if row["chosen"]] == ["processes"]
         assert told["widths"] == [{"model": "threads", "width": 2, "items_per_second": 980.0}]
         assert told["evidence"]["cpu_share"] == 1.0
+
+    def test_without_a_choice_there_is_no_arrow_and_no_line(self, advice):
+        nothing = replace(advice, chosen=False, code="")
+        assert "->" not in str(nothing)
+        assert "plait.map" not in str(nothing) + nothing._repr_html_()
+        told = nothing.to_dict()
+        assert (told["model"], told["placement"]) == (None, None)
+        assert not any(row["chosen"] for row in told["rows"])
 
     def test_as_html(self, advice):
         html = advice._repr_html_()

@@ -77,3 +77,17 @@ def test_what_comes_in_has_another_remedy():
 def test_a_little_pickling_is_not_worth_a_word():
     cheap = replace(ARRAYS, pickling=0.0002)
     assert "pickling" not in explain(figures(Change(0.1, PROCESSES, ("x",)), evidence=cheap))
+
+
+def test_a_width_that_came_back_did_not_go_anywhere():
+    moves = [
+        Change(0.1 * n, replace(THREADS, width=width), ("why",), resized=n > 0) for n, width in enumerate((32, 64, 32))
+    ]
+    said = explain(figures(*moves))
+    assert "Its width is 32 as in the beginning, after 64 was tried (2 changes until 200 ms; the last: why)." in said
+    assert "from 32 to 32" not in said
+
+
+def test_what_ran_one_after_the_other_has_no_bottleneck():
+    serial = Placement("here", "serial", 1, 1)
+    assert "bottleneck" not in explain(figures(Change(0.1, serial, ("x",)), busy=2.0, seats=1, read=1000))

@@ -5,8 +5,10 @@ from types import ModuleType
 
 import pytest
 
-from plait.events import Hub, RunStarted
+from plait.engine.figures import Figures
+from plait.events import Hub, RunFinished, RunStarted
 from plait.surface.observers import attach, observers
+from plait.surface.report import Report
 
 
 @pytest.fixture
@@ -52,3 +54,22 @@ def test_a_bar_is_drawn_where_it_is_asked_for_and_in_notebooks(shell, progress, 
 
 def test_the_bar_is_there():
     assert callable(observers.get("progress")())
+
+
+def test_the_bar_gets_the_report_and_hears_what_it_names(bar):
+    class Bar:
+        types = (RunStarted,)
+
+        def __init__(self, report):
+            self.report = report
+
+        def __call__(self, event):
+            bar.append((event, self.report))
+
+    observers.register("progress", Bar, replace=True)
+    hub, report = Hub(), Report(Figures("parse"))
+    attach(hub, True, report)
+    event = RunStarted(run="run-1", total=3)
+    hub.emit(event)
+    hub.emit(RunFinished(run="run-1", outcome="done", finished=3, failures=0, seconds=1.0))
+    assert bar == [(event, report)]

@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from plait.errors import OptionError
-from plait.surface import read
+from plait.surface import read, textlines
 
 
 @pytest.fixture
@@ -67,6 +67,21 @@ class TestLines:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\ntwo\n")))
         assert list(read.lines("-")) == ["one", "two"]
 
+    @pytest.mark.parametrize("stdin", [None, "closed"])
+    def test_no_standard_input_is_told_at_the_call(self, monkeypatch, stdin):
+        stream = None
+        if stdin:
+            stream = io.TextIOWrapper(io.BytesIO())
+            stream.close()
+        monkeypatch.setattr(sys, "stdin", stream)
+        with pytest.raises(read.ReadError, match="standard input: this process has none, or has closed it"):
+            read.lines("-")
+
+    def test_standard_input_without_bytes_is_told(self, monkeypatch):
+        monkeypatch.setattr(sys, "stdin", io.StringIO("text"))
+        with pytest.raises(read.ReadError, match="a StringIO, which has no bytes"):
+            list(read.lines("-"))
+
     def test_memory_is_flat(self, file):
         path = file("a.txt", "x" * 99 + "\n")
         path.write_bytes(path.read_bytes() * 100_000)
@@ -78,14 +93,57 @@ class TestLines:
             tracemalloc.stop()
 
 
+class TestSeveral:
+    @pytest.fixture
+    def logs(self, file, tmp_path):
+        file("b.jsonl", '{"n": 3}')
+        file("a.jsonl", '{"n": 1}\n{"n": 2}\n')
+        file("c.jsonl.gz", gzip.compress(b'{"n": 4}\n'))
+        file("d.jsonl.partial", '{"n": 5}\n')
+        return tmp_path
+
+    def test_a_glob_is_all_that_match_in_order(self, logs):
+        source = read.jsonl(f"{logs}/*.jsonl*")
+        assert list(source) == list(source) == [{"n": 1}, {"n": 2}, {"n": 3}, {"n": 4}]
+        assert source.total_hint() is None
+        assert read.jsonl(f"{logs}/*.jsonl").total_hint() == 3
+
+    def test_an_error_names_the_file_and_its_line(self, logs):
+        (logs / "b.jsonl").write_text("1\nnope\n")
+        with pytest.raises(read.ReadError, match=r"b\.jsonl, line 2"):
+            list(read.jsonl(f"{logs}/*.jsonl"))
+
+    def test_each_csv_has_its_own_header(self, file, tmp_path):
+        file("a.csv", "a,b\n1,2\n")
+        file("b.tsv", "b\ta\n3\t4\n")
+        source = read.csv(f"{tmp_path}/*.?sv")
+        assert list(source) == [{"a": "1", "b": "2"}, {"b": "3", "a": "4"}]
+        assert source.total_hint() == 2
+
+    def test_no_match_is_told_at_the_call(self, logs):
+        with pytest.raises(read.ReadError, match="no file matches"):
+            read.lines(f"{logs}/*.txt")
+
+    def test_a_name_that_looks_like_a_glob_is_that_file(self, file):
+        assert list(read.lines(file("a[1].txt", "x\n"))) == ["x"]
+
+    def test_many_are_estimated_from_the_first(self, file, tmp_path, monkeypatch):
+        monkeypatch.setattr(textlines, "COUNTED_BYTES", 15)
+        for name in "abcd":
+            file(f"{name}.txt", "1234567\n" * 2)
+        source = read.lines(f"{tmp_path}/*.txt")
+        (tmp_path / "d.txt").write_text("-" * 16)  # is not looked into
+        assert source.total_hint() == 8
+
+
 class TestHints:
     @pytest.mark.parametrize(("content", "count"), [("", 0), ("a", 1), ("a\n", 1), ("a\nb", 2)])
     def test_small_files_are_counted(self, file, content, count):
         assert read.lines(file("a.txt", content)).total_hint() == count
 
     def test_large_files_are_estimated(self, file, monkeypatch):
-        monkeypatch.setattr(read, "COUNTED_BYTES", 1000)
-        monkeypatch.setattr(read, "BLOCK", 100)
+        monkeypatch.setattr(textlines, "COUNTED_BYTES", 1000)
+        monkeypatch.setattr(textlines, "BLOCK", 100)
         assert read.lines(file("a.txt", "123456789\n" * 500)).total_hint() == 500
 
     def test_the_header_is_no_row(self, file):
@@ -183,6 +241,14 @@ class TestFiles:
 
     def test_glob(self, tree):
         assert list(read.files(f"{tree}/**/*.txt")) == [str(tree / "a/2.txt"), str(tree / "b.txt")]
+
+    def test_outputs_that_are_not_complete_are_left_out(self, tree):
+        (tree / "out.jsonl.partial").touch()
+        assert len(list(read.files(tree))) == 4
+        with pytest.raises(read.ReadError, match="no file matches"):
+            list(read.files(f"{tree}/o*"))
+        assert list(read.files(f"{tree}/*.partial")) == [str(tree / "out.jsonl.partial")]
+        assert list(read.files(tree / "out.jsonl.partial")) == [str(tree / "out.jsonl.partial")]
 
     def test_glob_without_a_match_is_an_error(self, tree):
         with pytest.raises(read.ReadError, match="no file matches"):

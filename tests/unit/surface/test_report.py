@@ -80,8 +80,8 @@ def test_trouble_is_told_where_there_was_any():
 def test_what_travelled_is_told_where_anything_did():
     made = {"bytes_out": 3 << 20, "bytes_in": 2048, "cpu": 1.5, "peak_memory": 5 << 30}
     assert explained(**made)[2] == (
-        "3.0 MiB went to the workers and 2.0 KiB came back, "
-        "1.5 s of CPU in the workers; the workers took up to 5.0 GiB."
+        "3.0 MiB went to the workers and 2.0 KiB came back; "
+        "the workers took up to 5.0 GiB; the items took 1.5 s of CPU."
     )
     assert explained(bytes_out=10)[2] == "10 B went to the workers and 0 B came back."
 
@@ -91,21 +91,21 @@ class TestBottleneck:
         return Report(figures(**{"read": 1000, **counts})).explain()
 
     def test_busy_slots_mean_the_function(self):
-        words = "The function was the bottleneck: its slots were busy 75% of the time."
+        words = "The function was the bottleneck: its slots were busy 75 % of the time."
         assert words in self.said(busy=12.0, seats=1)
         assert words in self.said(busy=12.0, seats=1, held=1.5, waited=0.1), "whatever else waited"
 
     def test_a_consumer_that_hardly_waited_was_it(self):
-        words = "The consumer was the bottleneck: it waited for results only 5% of the time."
+        words = "The consumer was the bottleneck: it waited for results only 5 % of the time."
         assert words in self.said(busy=4.0, seats=1, waited=0.1, held=1.9)
 
     def test_a_source_that_was_hardly_held_back_was_it(self):
-        words = "The source was the bottleneck: the slots were busy only 25% of the time, waiting for items."
+        words = "The source was the bottleneck: the slots were busy only 25 % of the time, waiting for items."
         assert words in self.said(busy=4.0, seats=1, waited=1.9, held=0.1)
 
     def test_nobody_was_it_where_both_waited(self):
         said = self.said(busy=4.0, seats=1, waited=1.0, held=1.0)
-        assert "The slots were busy only 25% of the time: sending items and results took the rest." in said
+        assert "The slots were busy only 25 % of the time: sending items and results took the rest." in said
         assert "bottleneck" not in said
 
     def test_nobody_was_it_where_items_were_too_few_for_the_slots(self):
@@ -113,7 +113,7 @@ class TestBottleneck:
 
     def test_seats_share_the_time(self):
         two = Placement("processes", "serial", 2, 1)
-        assert "its slots were busy 50% of the time" in self.said(placement=two, busy=2.0, seats=2)
+        assert "its slots were busy 50 % of the time" in self.said(placement=two, busy=2.0, seats=2)
 
     @pytest.mark.parametrize("why", [{"seconds": 0.4}, {"busy": 0.0}, {"placement": Placement("here", "loop", 1, 8)}])
     def test_nothing_is_said_where_nothing_is_known(self, why):
@@ -121,7 +121,7 @@ class TestBottleneck:
         assert "slots" not in self.said(**{"busy": 1.0, **why})
 
     def test_no_slot_is_busy_for_longer_than_there_was(self):
-        assert "busy 100% of the time" in self.said(busy=16.5, seats=1)
+        assert "busy 100 % of the time" in self.said(busy=16.5, seats=1)
 
 
 def test_the_dict_is_json_and_complete():
