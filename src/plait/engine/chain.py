@@ -16,7 +16,6 @@ import itertools
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from plait.engine.admission import Admission
@@ -24,69 +23,19 @@ from plait.engine.drive import Drive
 from plait.engine.figures import Figures
 from plait.engine.fuse import may_fuse
 from plait.engine.given import given
+from plait.engine.link import Link, Stage, open_book, same
 from plait.engine.reaper import reaper
-from plait.engine.regroup import Regroup, Writing, Written, flatten
+from plait.engine.regroup import Regroup, Writing
 from plait.engine.rules import Rules
 from plait.engine.source import length, source_failed
-from plait.errors import RunCancelled
+from plait.errors import PlaitError, RunCancelled
 from plait.events import Hub, RunFinished, RunStarted
 from plait.failure import Failure
-from plait.fit.codehash import code_key
 from plait.journal.journal import Journal
 
 __all__ = ["Chain", "Stage"]
 
 _names = itertools.count(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One function of a flow.
-
-    Parameters:
-        spread: its results are iterables, whose members are the stage's results.
-        after: what its results go through before the next stage.
-    """
-
-    function: Callable[[Any], Any]
-    rules: Rules
-    is_async: bool
-    spread: bool = False
-    after: tuple[Regroup, ...] = ()
-
-
-@dataclass(slots=True)
-class _Link:
-    """What a stage reads: the flow's source, or the results of the stage before."""
-
-    source: Any
-    drive: Drive | None = None
-    stage: Stage | None = None
-    after: tuple[Regroup, ...] = ()
-    total: int | None = None
-    opened: list[Any] = field(default_factory=list)
-    sinks: list[Writing] = field(default_factory=list)
-
-    def __iter__(self) -> Iterator[Any]:
-        results: Iterator[Any] = self.drive.results() if self.drive is not None else iter(self.source)
-        self.opened.append(results)
-        if self.stage is not None and self.stage.spread:
-            failures = self.stage.rules.on_error == "return" or (
-                self.drive is not None and self.drive.lane.admission is not None
-            )
-            results = flatten(results) if failures else itertools.chain.from_iterable(results)
-        for regroup in self.after:
-            if isinstance(regroup, Written):
-                regroup = Writing(regroup.sink)  # of this run
-                self.sinks.append(regroup)
-            results = regroup(results)
-            self.opened.append(results)
-        return results
-
-    def __len__(self) -> int:
-        if self.total is None:
-            raise TypeError("it is not known how many there will be")
-        return self.total
 
 
 class Chain:
@@ -108,7 +57,7 @@ class Chain:
             self.stages.insert(0, Stage(same, Rules("items", "serial"), is_async=False, after=before))
             before = ()
         self.is_async = any(stage.is_async for stage in self.stages)
-        self.links: list[_Link] = []
+        self.links: list[Link] = []
         self.drives: list[Drive] = []
         self._build(before)
         self.rules, self.figures = self.drives[-1].rules, self.drives[-1].figures
@@ -120,7 +69,7 @@ class Chain:
 
     def _build(self, before: tuple[Regroup, ...]) -> None:
         passes, count = False, len(self.stages)
-        link = _Link(self._source, after=before, total=None if before else length(self.items))
+        link = Link(self._source, after=before, total=None if before else length(self.items))
         for at, stage in enumerate(self.stages):
             source = self._source if at == 0 and hasattr(self.items, "__aiter__") else link
             drive = Drive(
@@ -144,7 +93,7 @@ class Chain:
             self.links.append(link)
             self.drives.append(drive)
             alike = not stage.spread and not stage.after and stage.rules.on_error != "skip"
-            link = _Link(None, drive, stage, stage.after, link.total if alike else None)
+            link = Link(None, drive, stage, stage.after, link.total if alike else None)
         self.links.append(link)
 
     @property
@@ -167,7 +116,7 @@ class Chain:
         reaper().enter()
         if self._journal is not None:
             try:
-                self._open(self._journal)
+                self._book = open_book(self._journal, self.stages, self.drives)
             except BaseException:
                 self.closed = True
                 reaper().leave()
@@ -177,23 +126,6 @@ class Chain:
         self._began = time.perf_counter()
         if self.hub.wanted:
             self.hub.emit(RunStarted(run=self.name, total=self.links[-1].total))
-
-    def _open(self, journal: Journal) -> None:
-        """Let every stage remember its results, and know those of before."""
-        from plait.journal.book import Book  # brings sqlite3
-
-        self._book = Book.open(journal)
-        try:
-            for at, drive in enumerate(self.drives):
-                stage, known = self.stages[at], drive.lane.admission
-                keyed = stage.rules.journal_key
-                pages = self._book.stage(stage.rules.name, at, code_key(stage.function) or "", _options(stage.rules))
-                drive.lane.admits(
-                    Admission(known is not None and known.passes, _Keyed(pages, keyed) if keyed else pages)
-                )
-        except BaseException:
-            self._book.close()
-            raise
 
     @property
     def on_own_loop(self) -> bool:
@@ -336,7 +268,7 @@ class Chain:
                 last.callback(self._tell)
                 last.callback(reaper().leave)
             if self._book is not None:
-                last.callback(self._book.close)
+                last.callback(self._close_book)
             for sink in self._sinks:
                 last.callback(sink.abandon, error)
             for link in self.links:
@@ -344,6 +276,13 @@ class Chain:
                     close = getattr(results, "close", None)
                     if close is not None and not getattr(results, "gi_running", False):
                         last.callback(close)
+
+    def _close_book(self) -> None:
+        try:
+            self._book.close()
+        except PlaitError:
+            if self._error is None:  # else that is the news, and perhaps the same
+                raise
 
     def _tell(self) -> None:
         if not self.hub.wanted:
@@ -358,25 +297,3 @@ class Chain:
         self.hub.emit(
             RunFinished(run=self.name, outcome=outcome, finished=last.finished, failures=failures, seconds=seconds)
         )
-
-
-class _Keyed:
-    """Pages whose items are known by what the user's `journal_key` says of them."""
-
-    def __init__(self, pages: Any, key: Callable[[Any], Any]) -> None:
-        self._pages, self._key = pages, key
-        self.take, self.put = pages.take, pages.put
-
-    def key(self, item: Any) -> bytes:
-        key: bytes = self._pages.key(self._key(item))
-        return key
-
-
-def same(item: Any) -> Any:
-    """The item."""
-    return item
-
-
-def _options(rules: Rules) -> str:
-    """The options that change what results are."""
-    return f"on_error={rules.on_error}" if rules.on_error != "raise" else ""

@@ -173,13 +173,13 @@ class Consuming:
             figures.consuming += began - self._handed[0]
             figures.consumed += self._handed[1]
             self._handed = None
-        results = None
+        results, begun = None, figures.finished  # what it takes to start is nobody's being slow
         try:
             results = self.outlet.take()
             return results
         finally:
             now = time.perf_counter()
-            figures.waited += now - began
+            figures.waited += now - began if begun else 0.0
             self._handed = (now, len(results)) if results else None
 
     async def results_async(self) -> AsyncIterator[Any]:
@@ -194,8 +194,8 @@ class Consuming:
             await self.close_async()
 
     async def _take_async(self) -> list[Any] | None:
-        began = time.perf_counter()
+        began, begun = time.perf_counter(), self.figures.finished
         try:
             return await self.outlet.take_async()
         finally:
-            self.figures.waited += time.perf_counter() - began
+            self.figures.waited += time.perf_counter() - began if begun else 0.0

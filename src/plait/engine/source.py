@@ -43,11 +43,11 @@ def feed(source: Iterator[Any], lane: Lane, outlet: Outlet) -> None:
 
 
 def _room(outlet: Outlet, figures: Figures) -> bool:
-    began = time.perf_counter()
+    began, begun = time.perf_counter(), figures.finished  # while workers start, nothing is held back by anybody
     try:
         return outlet.wait_for_room(figures.read)
     finally:
-        figures.held += time.perf_counter() - began
+        figures.held += time.perf_counter() - began if begun else 0.0
 
 
 async def feed_async(source: AsyncIterator[Any], lane: Lane, outlet: Outlet) -> None:

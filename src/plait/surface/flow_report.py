@@ -11,7 +11,9 @@ from plait.surface.report import Report
 
 __all__ = ["FlowReport", "bottleneck"]
 
-#: Share of the time for which a stage must hold up the one before, and keep the one behind waiting.
+#: Share of the time for which a stage must hold up the one before, and keep the one behind waiting, both at once.
+BOTH = 0.1
+#: The same for one of the two.
 HELD = 0.2
 
 
@@ -127,11 +129,11 @@ def bottleneck(stages: tuple[Figures, ...]) -> str:
     wall = max(figures.wall for figures in stages)
     if wall < 0.1:
         return ""
-    waits = {f.stage: min(f.held, f.waited) / wall for f in stages}
+    waits = {f.stage: (f.held + f.waited) / wall - 1 for f in stages}  # both at once, for this share at least
     computes = {f.stage: f.cpu / wall for f in stages if f.placement is not None and f.placement.style == "serial"}
     computes = {f.stage: computes[f.stage] for f in stages if f.stage in computes and not f.seats > 1}
     worst = max(waits, key=waits.__getitem__)
-    if waits[worst] >= HELD:
+    if waits[worst] >= BOTH:
         return worst
     busiest = max(computes, key=computes.__getitem__, default="")
     if busiest and computes[busiest] > 0.7:
