@@ -58,6 +58,8 @@ def steps(code: CodeType) -> tuple[Step, ...]:
 
 def _step(found: dis.Instruction) -> Step:
     op, jumps = found.opname, found.opcode in _JUMPS
+    if op == "BINARY_OP" and found.argrepr == "[]":  # Python 3.14
+        op = "BINARY_SUBSCR"
     effect = dis.stack_effect(found.opcode, found.arg, jump=False)
     pushes = 0
     if not op.startswith(_PUSH_NOTHING):

@@ -140,10 +140,3 @@ class TestWhatWasTriedBefore:
         move = review(now, RELEASES, TWO, {})
         assert move is not None
         assert review(now, RELEASES, TWO, {"threads": 90}) is None
-
-
-def test_the_reasons_have_figures_that_can_be_read():
-    now = Stretch("async", 1.0, 12_700, 100.0, 0.97)
-    move = review(now, None, Situation(cores=2, is_async=True), {})
-    assert move is not None
-    assert move.reasons[0] == "measured 12,700/s under async, its thread busy 97 %"

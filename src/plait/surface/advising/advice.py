@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from plait.fit.evidence import Evidence
+from plait.fit.reasons import rate_words
 from plait.placement import Placement
 from plait.surface.advising.verdict import Row
 from plait.surface.advising.words import bytes_in_words
@@ -39,6 +40,8 @@ class Advice:
         items: how many items were run.
         failures: how many of them failed.
         seconds: how long all of it took.
+        chosen: `False`: nothing succeeded, or nothing was there to try. `placement` is only the simplest then, and
+            `code` is empty.
     """
 
     function: str
@@ -53,6 +56,7 @@ class Advice:
     items: int = 0
     failures: int = 0
     seconds: float = 0.0
+    chosen: bool = True
 
     @property
     def model(self) -> str:
@@ -64,8 +68,8 @@ class Advice:
         evidence = None if self.evidence is None else asdict(self.evidence)
         return {
             "function": self.function,
-            "model": self.model,
-            "placement": asdict(self.placement),
+            "model": self.model if self.chosen else None,
+            "placement": asdict(self.placement) if self.chosen else None,
             "sentence": self.sentence,
             "code": self.code,
             "evidence": evidence,
@@ -78,7 +82,7 @@ class Advice:
                     "cpu_cores": row.cpu,
                     "memory_bytes": row.memory,
                     "verdict": row.verdict,
-                    "chosen": row.model == self.model,
+                    "chosen": self.chooses(row),
                 }
                 for row in self.rows
             ],
@@ -90,6 +94,10 @@ class Advice:
             "failures": self.failures,
             "seconds": self.seconds,
         }
+
+    def chooses(self, row: Row) -> bool:
+        """Whether a row is the choice."""
+        return self.chosen and row.model == self.model
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draw items a second against width, into an SVG or PNG file by the path's suffix.
@@ -110,7 +118,7 @@ class Advice:
             at = row.placement
             tried = row.measured is not None
             yield (
-                CHOSEN if row.model == self.model else "",
+                CHOSEN if self.chooses(row) else "",
                 row.model,
                 str(at.workers or 1) if at.place != "here" else "-",
                 str(at.width) if at.width and (tried or at.style == "serial") else "-",
@@ -132,7 +140,7 @@ class Advice:
             f"{self.function}: {self.about}",
             "\n".join(lines),
             "\n".join([self.sentence, *self.notes]),
-            f"    {self.code}",
+            *([f"    {self.code}"] if self.code else []),
         ]
         return "\n\n".join(parts)
 
@@ -151,7 +159,7 @@ class Advice:
         for at, head in enumerate(HEADS):
             table.add_column(head, justify="right" if at in RIGHT else "left", no_wrap=at != len(HEADS) - 1)
         for row, cells in zip(self.rows, self.cells(), strict=True):
-            style = "bold green" if row.model == self.model else "dim" if row.measured is None else ""
+            style = "bold green" if self.chooses(row) else "dim" if row.measured is None else ""
             table.add_row(*cells, style=style)
         line = Syntax(self.code, "python", theme="ansi_dark", background_color="default", word_wrap=True)
         return Group(
@@ -159,7 +167,7 @@ class Advice:
             table,
             Text(f"\n{self.sentence}", style="bold"),
             *(Text(note, style="dim") for note in self.notes),
-            Padding(line, (1, 0, 0, 4)),
+            *([Padding(line, (1, 0, 0, 4))] if self.code else []),
         )
 
     def _repr_html_(self) -> str:
@@ -171,9 +179,10 @@ class Advice:
             "<tr>" + "".join(cell("td", at, text) for at, text in enumerate(row)) + "</tr>" for row in self.cells()
         )
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        code = f"<pre>{escape(self.code)}</pre>" if self.code else ""
         about = f"<p><b>{escape(self.function)}</b>: {escape(self.about)}</p>"
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        return f"{about}{table}<p><b>{escape(self.sentence)}</b></p>{notes}<pre>{escape(self.code)}</pre>"
+        return f"{about}{table}<p><b>{escape(self.sentence)}</b></p>{notes}{code}"
 
 
 def _set(cell: str, size: int, at: int) -> str:
@@ -181,6 +190,4 @@ def _set(cell: str, size: int, at: int) -> str:
 
 
 def _rate(rate: float | None) -> str:
-    if rate is None:
-        return "-"
-    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
+    return "-" if rate is None else rate_words(rate)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from plait.fit.choose import Situation, choose, predict
+from plait.fit.choose import Situation, choose, excluded, predict
 from plait.fit.evidence import Evidence
 from plait.placement import Placement, placement_for
 
-__all__ = ["Candidate", "barred", "candidates", "simplicity", "widths"]
+__all__ = ["NOT_ASYNC", "Candidate", "candidates", "simplicity", "widths"]
 
 #: Simplest first.
 SIMPLEST = ("serial", "threads", "async", "processes", "processes+threads", "processes+async")
@@ -19,6 +18,7 @@ WIDEST = {"threads": 512, "loop": 4096}
 WIDER = 4
 #: A prediction of the pace is made for so many items: their start is left out of it, as it is left out of measuring.
 MANY = 1_000_000
+NOT_ASYNC = "the function is not async: make it `async def`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,39 +53,25 @@ def candidates(evidence: Evidence | None, situation: Situation) -> list[Candidat
     )
     named = situation.allowed or kinds
     models = sorted([model for model in kinds if model in named] or named, key=simplicity)
-    reasons = {model: barred(placement_for(model), situation) for model in models}
-    if all(reasons.values()):  # somebody asked for just that, as `choose` sees it
-        reasons = dict.fromkeys(models)
+    reasons = excluded(models, situation)
+    if evidence is not None and not situation.is_async:  # it was run, and gave no coroutine
+        reasons |= {at: NOT_ASYNC for at in models if placement_for(at).style == "loop"}
     found = []
     for model in models:
         alone = replace(situation, allowed=(model,))
         placement = choose(evidence, alone).placement
-        found.append(Candidate(placement, _promised(model, evidence, situation), reasons[model]))
+        found.append(Candidate(placement, _promised(model, evidence, situation), reasons.get(model)))
     return found
-
-
-def barred(at: Placement, situation: Situation) -> str | None:
-    """Why a placement would break a promise; `None`: it would not."""
-    return next((reason for holds, reason in _obstacles(at, situation) if holds), None)
-
-
-def _obstacles(at: Placement, situation: Situation) -> Iterator[tuple[bool, str]]:
-    here = at.place == "here"
-    yield situation.isolate and here, "isolate=True keeps it out of this process"
-    inside = situation.inside_worker and not situation.isolate
-    yield inside and (not here or at.style == "threads"), "inside a worker no more workers are added"
-    yield bool(situation.pinned) and not here, f"the function has to stay in this process: {situation.pinned}"
-    yield bool(situation.travel) and not here, f"it cannot go to another process: {situation.travel}"
-    yield bool(situation.alone) and at.style == "threads", f"its items must not overlap: {situation.alone}"
-    kill = situation.wants_kill and not situation.is_async
-    yield kill and here, "timeout= is set, and only a process can be killed"
 
 
 def _promised(model: str, evidence: Evidence | None, situation: Situation) -> float | None:
     if evidence is None or evidence.seconds_mean <= 0 or situation.is_async or "async" in model:
         return None
     seconds = predict(model, evidence, replace(situation, remaining=MANY, start_seconds=0.0))
-    return MANY / seconds if seconds > 0 else None
+    pace = MANY / seconds if seconds > 0 else 0.0
+    if evidence.source > 0:
+        pace = min(pace, 1 / evidence.source)
+    return pace or None
 
 
 def widths(at: Placement, cores: int, bound: int | None, waits: bool) -> list[int]:

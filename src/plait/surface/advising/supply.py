@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
+from operator import length_hint
 from types import TracebackType
 from typing import Any
 
@@ -33,7 +34,7 @@ class Supply:
         #: What the source itself raised: that is the user's to know, whichever model was being tried.
         self.error: BaseException | None = None
         self._back: list[Any] = []
-        self._most, self._length = most, length(items)
+        self._most, self._length = most, _length(items)
         self._loop = LoopThread() if hasattr(items, "__aiter__") else None
         self._items: Iterator[Any] = iter(items) if self._loop is None else Bridge(aiter(items), self._loop.loop)
 
@@ -96,3 +97,11 @@ class Supply:
             items = self.some(int(min(block, left)))
             left -= len(items)
             yield from items
+
+
+def _length(items: Any) -> int | None:
+    """Items that there are, where that is known for sure: an iterator of a list or a range knows it, too."""
+    known = length(items)
+    if known is None and type(items).__module__ == "builtins" and type(items).__name__.endswith("iterator"):
+        known = length_hint(items, -1)
+    return known if known is None or known >= 0 else None

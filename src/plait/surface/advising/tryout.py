@@ -7,6 +7,7 @@ began            opened                          until
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -16,6 +17,8 @@ from itertools import islice
 from typing import Any
 
 from plait import machine
+from plait.errors import RunCancelled
+from plait.events import Event, WorkerCrashed
 from plait.failure import Failure
 from plait.placement import Placement
 from plait.surface.advising.sampling import in_words
@@ -23,7 +26,7 @@ from plait.surface.advising.supply import Supply
 from plait.surface.map import map
 from plait.surface.run import Run
 
-__all__ = ["Item", "Tried", "try_out", "warm"]
+__all__ = ["TINY", "Item", "Tried", "try_out", "warm"]
 
 #: Seconds that workers get to come up to speed where items are short.
 SETTLING = 0.05
@@ -37,6 +40,10 @@ BLOCK = 256
 BURST = 0.0005
 #: Seconds between two looks at the memory.
 LOOK = 0.05
+#: A figure of items that ran out in less than so many seconds says nothing; nor do so few items, in less than so many.
+BRIEF, FEW, LONG = 0.05, 50, 1.0
+#: So many workers that died, and more than one for so many items, end a try.
+DIED, OFTEN = 3, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +52,16 @@ class Item:
 
     Parameters:
         seconds: with nothing else in progress. cpu: of these, computing.
+        source: seconds that reading one takes.
     """
 
     seconds: float
     cpu: float = 0.0
+    source: float = 0.0
 
     def pace(self, slots: int) -> float:
         """Items a second at best, with so many in progress."""
-        return min(slots / max(self.seconds, 1e-9), machine.cores() / max(self.cpu, 1e-9))
+        return min(slots / max(self.seconds, 1e-9), machine.cores() / max(self.cpu, 1e-9), 1 / max(self.source, 1e-9))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,8 @@ class Tried:
         memory: bytes that it took beyond what was taken before.
         items: how many were run. failures: how many of them failed.
         error: the last failure, in words.
+        brief: the items were over before a figure was worth much.
+        died: how its workers died, if so many did that it was left.
     """
 
     placement: Placement
@@ -74,6 +85,8 @@ class Tried:
     items: int
     failures: int = 0
     error: str = ""
+    brief: bool = False
+    died: str = ""
 
 
 def try_out(
@@ -94,8 +107,8 @@ def try_out(
         most: items at most. item: what one takes, where known.
     """
     slots = (placement.workers or 1) * (placement.width or 1)
-    block = BLOCK if item is not None and item.seconds < TINY else 1
-    watch = _Watch(_head(slots, most, item), seconds, placement)
+    block = BLOCK if item is not None and item.seconds + item.source < TINY else 1
+    watch, before = _Watch(_head(slots, most, item), seconds, placement), supply.handed
     asked = {"buffer": _buffer(slots, seconds, item), **options}
     # Unordered: a slow item would hold back the results that are to be counted.
     run = map(
@@ -105,11 +118,12 @@ def try_out(
         **{**asked, "ordered": False, "on_error": "return", "progress": False},
     )
     watch.begin(run)
-    with run:
+    with run.observe(watch.crashed, types=[WorkerCrashed]), contextlib.suppress(RunCancelled), run:
         results = iter(run)
         while some := list(islice(results, block)):
             watch.count(some)
-    return watch.tried()
+    handed = supply.handed - before
+    return watch.tried(handed, scarce=supply.ended or handed == most)
 
 
 def warm(placement: Placement, workers: int) -> None:
@@ -143,7 +157,8 @@ class _Watch:
         self._head, self._seconds, self._placement = head, seconds, placement
         self._items = self._failed = self._failed_before = self._opened_at = 0
         self._opened = self._last = self._looked = 0.0
-        self._error = ""
+        self._error = self._died = ""
+        self._crashes = 0
         self._cpu = 0.0
         self._pid = os.getpid()
 
@@ -151,6 +166,13 @@ class _Watch:
         self._run = run
         self._began, self._cpu_began = time.perf_counter(), self._cpu_now()
         self._before = self._peak = machine.resident_bytes(self._pid) or 0
+
+    def crashed(self, event: Event) -> None:
+        """A worker died: where most do, that is all there is to learn, and the run is ended."""
+        self._crashes += 1
+        if self._crashes >= DIED and self._crashes * OFTEN > self._items:
+            self._died = getattr(event, "status", "")
+            self._run.cancel()
 
     def goes_on(self) -> bool:
         now = time.perf_counter()
@@ -175,7 +197,15 @@ class _Watch:
         mine = time.process_time()
         return mine if self._placement.place == "here" else mine + float(self._run.report.to_dict()["cpu_seconds"])
 
-    def tried(self) -> Tried:
+    def tried(self, handed: int, *, scarce: bool) -> Tried:
+        """What was found.
+
+        Parameters:
+            handed: items that were taken. scarce: there were no more for this.
+        """
+        if self._died:
+            lost, error = handed - self._items + self._failed, f"WorkerLost: a worker died: {self._died}"
+            return Tried(self._placement, None, None, None, handed, lost, error, died=self._died)
         if not self._items:
             return Tried(self._placement, None, None, None, 0)
         counted, failed = self._items - self._opened_at, self._failed - self._failed_before
@@ -190,4 +220,5 @@ class _Watch:
         rate = (counted - failed) / taken
         # What workers report comes with their results: a little of it belongs to the time before.
         busy = min(busy, float(machine.cores()))
-        return Tried(self._placement, rate, busy, memory, self._items, self._failed, self._error)
+        brief = scarce and (taken < BRIEF or (counted < FEW and taken < LONG))
+        return Tried(self._placement, rate, busy, memory, self._items, self._failed, self._error, brief)

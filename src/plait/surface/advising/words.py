@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plait.fit.evidence import Evidence
+from plait.fit.reasons import COMPUTES, WAITS, percent, span
 from plait.placement import Placement
 from plait.surface.advising.verdict import NEAR, Row, holds_gil
 
-__all__ = ["bytes_in_words", "code", "duration", "evidence_in_words", "item_seconds", "pace", "sentence", "why"]
+__all__ = [
+    "an",
+    "bytes_in_words",
+    "code",
+    "duration",
+    "evidence_in_words",
+    "noise",
+    "pace",
+    "plural",
+    "sentence",
+    "why",
+]
 
 #: Below this an item counts as tiny, above it waiting for workers pays. Seconds.
 TINY = 50e-6
-#: CPU share below which an item waits, and above which it computes.
-WAITS, COMPUTES = 0.3, 0.7
 
 
 def sentence(
@@ -28,14 +38,14 @@ def sentence(
         total: items of the whole input, where known.
         reason: what else speaks for it, said in place of the function's nature.
     """
-    rate, at = row.measured or row.predicted or 0.0, row.placement
+    rate, at = (row.brief and row.predicted) or row.measured or row.predicted or 0.0, row.placement
     since = reason or why(evidence, is_async=is_async, cpu=row.cpu)
     if at.place == "here" and at.style == "serial":
         done = f"a plain loop does {pace(rate)}" if total is None else f"a plain loop {_finishes(1, total, rate)}"
         if not reason:
-            since = f"nothing that was tried is more than {NEAR:.0%} faster".replace("%", " %")
+            since = f"nothing that was tried is more than {percent(NEAR)} faster"
             if evidence is not None and evidence.seconds_mean < TINY:
-                since = f"an item takes only {item_seconds(evidence.seconds_mean)}: handing it out costs as much"
+                since = f"an item takes only {span(evidence.seconds_mean)}: handing it out costs as much"
         return f"Use serial: {done}, and {since}."
     count, who = _who(at)
     gained = loop is not None and rate > (1 + NEAR) * loop
@@ -51,7 +61,7 @@ def sentence(
 
 def _finishes(count: int, total: int, rate: float) -> str:
     verb = "finishes" if count == 1 else "finish"
-    return f"{verb} {_plural(total, 'item')} in {duration(total / rate) if rate else 'an unknown time'}"
+    return f"{verb} {plural(total, 'item')} in {duration(total / rate) if rate else 'an unknown time'}"
 
 
 def _instead(taken: float, loop: float) -> str:
@@ -68,8 +78,8 @@ def _who(at: Placement) -> tuple[int, str]:
     width, workers = at.width or 1, at.workers or 1
     inner = {"threads": "thread", "loop": "coroutine"}.get(at.style, "")
     if at.place == "here":
-        return width, _plural(width, inner) + (" on one event loop" if at.style == "loop" else "")
-    return workers, _plural(workers, "worker") + (f" with {_plural(width, inner)} each" if inner else "")
+        return width, plural(width, inner) + (" on one event loop" if at.style == "loop" else "")
+    return workers, plural(workers, "worker") + (f" with {plural(width, inner)} each" if inner else "")
 
 
 def why(evidence: Evidence | None, *, is_async: bool = False, cpu: float | None = None) -> str:
@@ -88,14 +98,23 @@ def why(evidence: Evidence | None, *, is_async: bool = False, cpu: float | None 
     return "the function computes in compiled code, which lets other threads run"
 
 
-def evidence_in_words(evidence: Evidence | None, *, is_async: bool) -> str:
+def evidence_in_words(evidence: Evidence | None, *, is_async: bool, lazy: str = "") -> str:
     """What was measured of the function before anything was tried."""
+    if lazy:
+        return f"{an(lazy)} function, so nothing was measured."
     if evidence is None:
         kind = "an async function" if is_async else "not run in this process"
         return f"{kind}, so nothing is predicted."
-    share = f"{evidence.cpu_share:.0%} of it computing".replace("%", " %")
-    held = "" if evidence.gil_held is None else f", the GIL held {evidence.gil_held:.0%} of the time".replace("%", " %")
-    return f"{item_seconds(evidence.seconds)} an item (of {evidence.items:,} measured), {share}{held}."
+    share = f"{percent(evidence.cpu_share)} of it computing"
+    held = "" if evidence.gil_held is None else f", the GIL held {percent(evidence.gil_held)} of the time"
+    return f"{span(evidence.seconds)} an item (of {evidence.items:,} measured), {share}{held}."
+
+
+def noise(models: Sequence[str], cores: int) -> str:
+    """A word about figures that are too good to be true."""
+    named = " and ".join(part for part in (", ".join(models[:-1]), models[-1]) if part)
+    said = f"The figures of {named} are" if len(models) > 1 else f"The figure of {named} is"
+    return f"{said} more than {plural(cores, 'core')} can do: the machine was busy meanwhile. Try again later."
 
 
 def code(name: str, at: Placement, cores: int, options: Mapping[str, Any]) -> str:
@@ -149,14 +168,6 @@ def _count(rate: float) -> str:
     return f"{round(rate / magnitude) * magnitude:,}"
 
 
-def item_seconds(seconds: float) -> str:
-    """`"1.2 ms"`."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} us"
-
-
 def bytes_in_words(count: int) -> str:
     """`"61 MiB"`."""
     if count < 1 << 20:
@@ -164,5 +175,11 @@ def bytes_in_words(count: int) -> str:
     return f"{count / (1 << 20):.0f} MiB" if count < 1 << 30 else f"{count / (1 << 30):.1f} GiB"
 
 
-def _plural(count: int, word: str) -> str:
+def an(thing: str) -> str:
+    """With its article."""
+    return f"{'an' if thing[:1] in 'aeiou' else 'a'} {thing}"
+
+
+def plural(count: int, word: str) -> str:
+    """A count of things."""
     return f"{count:,} {word}" + ("" if count == 1 else "s")
