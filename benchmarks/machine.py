@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PEERS = ("plait", "joblib", "loky", "mpire", "pebble", "dask", "numpy", "uvloop", "cloudpickle", "psutil")
 
 
-def versions() -> dict[str, str]:
+def versions(names: Iterable[str] = PEERS) -> dict[str, str]:
     """Python's and every peer's version; "not installed" where there is none."""
     found = {f"Python ({platform.python_implementation()})": platform.python_version()}
-    for name in PEERS:
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -136,7 +136,7 @@ class TestItems:
 
     def test_the_sample_bounds_them(self, calls):
         advice = plait.advise(noted, ((calls, n) for n in range(10_000)), sample=30, seconds=SECONDS)
-        assert advice.items == len(calls.counts()) == 30
+        assert 20 < advice.items == len(calls.counts()) <= 30
 
     def test_when_they_run_out_it_is_said(self):
         advice = plait.advise(sleeps, iter(range(8)), seconds=SECONDS)

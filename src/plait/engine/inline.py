@@ -48,10 +48,8 @@ def run_inline(
     """Results one by one, each computed when it is asked for; nothing is read ahead.
 
     Parameters:
-        source: the items, or pairs of `enumerate`, whose progress others can look at.
-        first: index of the source's next item.
-        cancelled: once there is an error in it, that is raised instead of the next result; `Drifted` ends the run
-            there, for others to go on with the rest.
+        source: the items, or pairs of `enumerate`, whose progress others can look at. first: index of its next item.
+        cancelled: an error in it is raised instead of the next result; `Drifted`: others go on with the rest.
         ended: called when the last result was taken, or no more are wanted.
         outside: seconds that the consumer took for results, as far as that is known.
 
@@ -82,8 +80,7 @@ class _Inline:
         self.function, self.first, self.rules, self.figures, self.hub = function, first, rules, figures, hub
         self.outcomes = Outcomes(rules, figures, hub, random.random)
         self._before, self._ended, self._outside = figures.finished + figures.failures, ended, outside
-        #: Seconds that the items took, where each of them is timed.
-        self.busy: float | None = None
+        self.busy: float | None = None  # seconds that the items took, where each of them is timed
 
     def __enter__(self) -> _Inline:
         self._thread, self._cpu, self._began = threading.get_ident(), time.thread_time(), time.perf_counter()
@@ -93,7 +90,7 @@ class _Inline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._spent()
+        self._count_time()
         if kind is None and self.drifted:
             self._close()
             return
@@ -108,11 +105,10 @@ class _Inline:
 
     drifted = False
 
-    def _spent(self) -> None:
-        """Count what the items took. Without a clock around each, the source's part is in it, and the consumer's."""
-        busy, cpu = self.busy, time.thread_time() - self._cpu
-        if busy is None:
-            busy = max(0.0, time.perf_counter() - self._began - self._outside())
+    def _count_time(self) -> None:
+        """Without a clock around each item, the source's time is in it, and the consumer's unless that is known."""
+        wall, cpu = time.perf_counter() - self._began, time.thread_time() - self._cpu
+        busy = self.busy if self.busy is not None else max(0.0, wall - self._outside())
         self.figures.busy += busy
         if threading.get_ident() == self._thread:  # else the garbage collector ends it
             self.figures.cpu += min(cpu, busy)

@@ -67,7 +67,8 @@ class Intake:
             if at in chunk.held:
                 self.later(*chunk.held.pop(at))
             post.done(chunk, 1)
-        elif self.hedging is not None and self._hedged(self.hedging, chunk, at, succeeded=failed is None):
+        elif failed is None and self._overtaken(chunk, at):
+            chunk.marks[at] = DONE
             post.done(chunk, 1)
         elif failed is None:
             self._succeeded(post, chunk, at, [value], segments)
@@ -77,14 +78,18 @@ class Intake:
                 self.fail(chunk, at, failed, segments)
             post.done(chunk, 1)
 
-    def _hedged(self, hedging: Hedging, chunk: Chunk, at: int, *, succeeded: bool) -> bool:
-        """Whether the outcome of one of two issues does not count."""
-        if hedging.ignored(chunk.piece.start + at, succeeded=succeeded):
-            chunk.marks[at] = DONE
+    def _overtaken(self, chunk: Chunk, at: int) -> bool:
+        """Whether the result of one of two issues comes too late."""
+        if self.hedging is None:
+            return False
+        if self.hedging.ignored(chunk.piece.start + at, succeeded=True):
             return True
-        if succeeded:
-            hedging.observed(time.monotonic() - chunk.sent)
+        self.hedging.observed(time.monotonic() - chunk.sent)
         return False
+
+    def spared(self, index: int) -> bool:
+        """Whether the failure of an attempt for the item `index` does not count: another issue has answered, or may."""
+        return self.hedging is not None and self.hedging.ignored(index, succeeded=False)
 
     def _succeeded(self, post: Post, chunk: Chunk, at: int, values: list[Any], segments: list[Segment]) -> None:
         count = len(values)
@@ -118,6 +123,8 @@ class Intake:
 
     def fail(self, chunk: Chunk, at: int, failed: Raised, segments: list[Segment], *, final: bool = False) -> None:
         """An attempt failed: try again, or settle the item as a failure."""
+        if self.spared(chunk.piece.start + at):
+            return
         item = chunk.piece.part(at, at + 1)
         delay = None if final else self.outcomes.again(item, failed, time.monotonic())
         if delay is None:

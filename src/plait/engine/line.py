@@ -125,7 +125,7 @@ class Line:
         if self.alone and not post.in_hand and (post.seat.can_kill or not self.alone[0].crashes):
             return self.alone.popleft()
         if self.gate is not None:
-            return self._with_leave(self.gate)
+            return self._with_leave(self.gate, post)
         if self.again:
             return self.again.popleft() if len(self.again[0].items) <= room else self.again[0].split(room)
         count = min(room, len(self.ready), 1) if self.single else min(room, len(self.ready))
@@ -142,9 +142,10 @@ class Line:
         self.first += count
         return piece
 
-    def _with_leave(self, gate: Gate) -> Piece | None:
+    def _with_leave(self, gate: Gate, post: Post) -> Piece | None:
         for piece in gate.take(time.monotonic(), 1):
-            if not (piece.alone or piece.here):
+            free = not piece.alone or (not post.in_hand and (post.seat.can_kill or not piece.crashes))
+            if free and not piece.here:
                 return piece
             (self.here if piece.here else self.alone).append(piece)
         return None

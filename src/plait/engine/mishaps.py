@@ -89,12 +89,12 @@ class GuardedLane(Lane):
                 self.intake.fail(chunk, at, post.timed_out[seq], segments)
             elif chunk.marks[at] == OPEN and not post.killed and (seq in begun or (unread and chunk.piece.alone)):
                 chunk.marks[at] = DONE
-                if self.hedging is not None and self.hedging.ignored(chunk.piece.start + at, succeeded=False):
+                if self.intake.spared(chunk.piece.start + at):
                     continue
                 suspects.append(chunk.piece.start + at)
                 self._crashed(chunk, at, post.seat.pid, status, stack, segments)
         for first, last in reversed(list(chunk.runs())):
-            if self.hedging is not None and self.hedging.ignored(chunk.piece.start, succeeded=False):
+            if self.intake.spared(chunk.piece.start + first):
                 continue
             rest = chunk.piece.part(first, last)
             for piece in reversed(self._narrowed(rest) if unread else [rest]):
@@ -169,7 +169,7 @@ class GuardedLane(Lane):
                     item = piece.part(at, at + 1)
                     item.single = True
                     self.line.put_back(item, first=True)
-            elif not self._keep(piece):
+            elif not (self.intake.spared(piece.start) or self._keep(piece)):
                 what = f"The item (of type {type(piece.items[0]).__name__!r})"
                 remedy = "Define its class in a module that workers can import, or choose model='threads'."
                 error = CannotTravel(what, f"the worker could not read it: {why}", remedy)
@@ -192,7 +192,7 @@ class GuardedLane(Lane):
                     continue
                 chunk.marks[at] = DONE
                 item = chunk.piece.part(at, at + 1)
-                if len(seqs) == 1 and self._keep(item):
+                if self.intake.spared(item.start) or (len(seqs) == 1 and self._keep(item)):
                     pass
                 elif len(seqs) == 1:
                     error = CannotTravel("The result", f"it cannot be read here: {why}", remedy)

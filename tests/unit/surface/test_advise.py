@@ -15,7 +15,7 @@ from plait.fit.evidence import Evidence
 from plait.fit.reasons import span
 from plait.placement import Placement
 from plait.surface.advising.advice import Advice
-from plait.surface.advising.candidates import candidates, widths
+from plait.surface.advising.candidates import beginning, candidates, widths
 from plait.surface.advising.sampling import in_words, sampled
 from plait.surface.advising.supply import Supply
 from plait.surface.advising.verdict import Limits, Row, judged, narrowest
@@ -322,7 +322,7 @@ class TestCandidates:
 
     def test_no_promise_is_faster_than_the_source(self):
         slow = replace(evidence(seconds=2e-6), source=0.5)
-        assert {one.predicted for one in candidates(slow, Situation(cores=2))} == {pytest.approx(2.0, rel=0.01)}
+        assert [one.predicted for one in candidates(slow, Situation(cores=2))] == [pytest.approx(2.0, rel=0.01)] * 4
 
 
 class TestSupply:
@@ -507,3 +507,18 @@ def test_bad_options_fail_at_the_call(options, error, words):
 def test_bad_arguments_too(arguments, words):
     with pytest.raises(TypeError, match=words):
         plait.advise(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("left", "waiting", "expected"),
+    [
+        (None, 3, (32, 128)),  # as many as nobody will miss
+        (10_000, 2, (32, 2500)),  # half of its share, for a first look
+        (10_000, 1, (32, 10_000)),
+        (90, 3, (8, 16)),  # so few that a narrower one is tried
+        (4, 2, (2, 4)),
+        (1, 1, (0, 0)),
+    ],
+)
+def test_a_first_try_begins_at_the_wide_end_with_its_share_of_the_items(left, waiting, expected):
+    assert beginning(THREADS, widths(THREADS, 2, None, False), left, waiting) == expected

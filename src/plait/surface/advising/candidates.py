@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from plait.fit.choose import Situation, choose, excluded, predict
+from plait.fit.choose import Situation, choose, predict
 from plait.fit.evidence import Evidence
+from plait.fit.situation import excluded
 from plait.placement import Placement, placement_for
 
-__all__ = ["NOT_ASYNC", "Candidate", "candidates", "simplicity", "widths"]
+__all__ = ["NOT_ASYNC", "Candidate", "beginning", "candidates", "simplicity", "widths"]
 
 #: Simplest first.
 SIMPLEST = ("serial", "threads", "async", "processes", "processes+threads", "processes+async")
@@ -18,6 +19,8 @@ WIDEST = {"threads": 512, "loop": 4096}
 WIDER = 4
 #: A prediction of the pace is made for so many items: their start is left out of it, as it is left out of measuring.
 MANY = 1_000_000
+#: Items for each slot in a first try, where nobody knows how many there are.
+SCOUTS = 4
 NOT_ASYNC = "the function is not async: make it `async def`"
 
 
@@ -90,3 +93,23 @@ def widths(at: Placement, cores: int, bound: int | None, waits: bool) -> list[in
     while found[-1] < most:
         found.append(min(found[-1] * WIDER, most))
     return found
+
+
+def beginning(at: Placement, ladder: list[int], left: int | None, waiting: int) -> tuple[int, int]:
+    """The first width to try, and how many items at most: no more than this model's share; 0 and 0: too few are left.
+
+    Parameters:
+        ladder: the widths that may be tried; the first is the widest that is not wider than what is predicted.
+        left: items that can still be handed out, where that is known.
+        waiting: models that have not had their share yet, this one included.
+    """
+    workers = at.workers or 1
+    rung = max((rung for rung, width in enumerate(ladder) if width <= (at.width or 1)), default=0)
+    if left is None:
+        return ladder[rung], SCOUTS * ladder[rung] * workers
+    part = left // waiting
+    while rung and 2 * ladder[rung] * workers > part:
+        rung -= 1
+    if left < ladder[rung] * workers:
+        return 0, 0
+    return ladder[rung], max(2 * ladder[rung] * workers, part // 2 if waiting > 1 else part)

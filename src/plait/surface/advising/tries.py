@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from plait.engine.rules import Rules
 from plait.errors import StartFailed
 from plait.fit.evidence import Evidence
 from plait.placement import Placement
-from plait.surface.advising.candidates import Candidate, widths
+from plait.surface.advising.candidates import Candidate, beginning, widths
 from plait.surface.advising.supply import Supply
 from plait.surface.advising.tryout import TINY, Item, Tried, try_out, warm
 from plait.surface.advising.verdict import NEAR, Row, narrowest
@@ -35,8 +36,8 @@ CLOSE, AGAIN, SHORTEST = 1.6, 2, 0.1
 LOOPED = 20
 #: What a loop gets of items that are few.
 LOOP_SHARE = 0.1
-#: Items for each slot in a first try, where nobody knows how many there are; and in all, where they are tiny.
-SCOUTS, MANY_SCOUTS = 4, 1000
+#: Tiny items in a first try, where nobody knows how many there are.
+MANY_SCOUTS = 1000
 #: A source that takes so many times as long as the function sets the pace under every model; and how that is said.
 SLOW_SOURCE, PACED = 5.0, "the source sets the pace"
 
@@ -101,7 +102,8 @@ class Tries:
         begun = [one for one in todo if self._tried.get(one.model)]
         begun.sort(key=lambda one: -(self._best(one).rate or 0.0))
         for at, one in enumerate(begun):
-            self._go_on(one, len(begun) - at)
+            with contextlib.suppress(StartFailed):  # what was tried by then counts
+                self._go_on(one, len(begun) - at)
         done = {one.model: _row(one, self._best(one)) for one in begun}
         self._look_again(done)
         return [done.get(one.model) or _untried(one, one.barred or "", why_not.get(one.model, "")) for one in found]
@@ -131,20 +133,13 @@ class Tries:
             return f"not tried: {error}"
 
     def _first(self, at: Placement, waiting: int) -> str:
-        ladder, left, workers = self._ladder(at), self.supply.left, at.workers or 1
-        rung = self._rung(at, ladder)
-        if left is not None:
-            part = left // waiting
-            while rung and 2 * ladder[rung] * workers > part:
-                rung -= 1
-            if left < ladder[rung] * workers:
-                return "not tried: too few items were left"
-            most = max(2 * ladder[rung] * workers, part // 2 if waiting > 1 else part)
-        else:
-            most = SCOUTS * ladder[rung] * workers
-            if self._item is not None and self._item.seconds < TINY:
-                most = max(most, MANY_SCOUTS)
-        tried = self._try(replace(at, width=ladder[rung]), self._room(at, ladder), most)
+        ladder, left = self._ladder(at), self.supply.left
+        width, most = beginning(at, ladder, left, waiting)
+        if not width:
+            return "not tried: too few items were left"
+        if left is None and self._item is not None and self._item.seconds < TINY:
+            most = max(most, MANY_SCOUTS)
+        tried = self._try(replace(at, width=width), self._room(at, ladder), most)
         if tried.died:
             self.died = f"its workers died: {tried.died}"
             return f"given up: {self.died}"
@@ -160,27 +155,28 @@ class Tries:
         until = time.perf_counter() + self._share - self._room(at, ladder)
         if (found[width].brief and not self._at(one, width, waiting)) or at.style == "serial":
             return
-        rung, here = ladder.index(width), at.place == "here"
-        before = found[width].rate or 0.0
         less = [tried.rate or 0.0 for narrow, tried in found.items() if narrow < width]
-        less += [self._loop] if here and self._loop is not None else []
-        if less and before <= GROWS * max(less):
-            return
-        wider = False
-        for rung_above in range(rung + 1, len(ladder)):
-            lack = self._lack(at, ladder[rung_above], until)
-            if lack:
+        if at.place == "here" and self._loop is not None:
+            less.append(self._loop)
+        if not less or (found[width].rate or 0.0) > GROWS * max(less):
+            self._other_widths(one, ladder, width, waiting, until)
+
+    def _other_widths(self, one: Candidate, ladder: list[int], width: int, waiting: int, until: float) -> None:
+        found, rung, wider = self._tried[one.model], ladder.index(width), False
+        best = found[width].rate or 0.0
+        for more in ladder[rung + 1 :]:
+            if lack := self._lack(one.placement, more, until):
                 self.growing.append((one.model, lack))
                 return
-            rate = self._at(one, ladder[rung_above], waiting)
-            if rate is None or rate <= GROWS * before:
+            rate = self._at(one, more, waiting)
+            if rate is None or rate <= GROWS * best:
                 break
-            wider, before = True, rate
-        for rung_below in range(rung - 1, -1, -1):
-            if wider or self._lack(at, ladder[rung_below], until):
+            wider, best = True, rate
+        for fewer in reversed(ladder[:rung]):
+            if wider or fewer in found or self._lack(one.placement, fewer, until):
                 return
-            rate = self._at(one, ladder[rung_below], waiting)
-            if rate is None or rate < (1 - NEAR) * before:
+            rate = self._at(one, fewer, waiting)
+            if rate is None or rate < (1 - NEAR) * best:
                 return
 
     def _lack(self, at: Placement, width: int, until: float) -> str:
@@ -275,10 +271,6 @@ class Tries:
         if isinstance(asked, Placement) and asked.width is not None:
             return [asked.width]
         return widths(at, machine.cores(), self.rules.width, waits)
-
-    def _rung(self, at: Placement, ladder: Sequence[int]) -> int:
-        """The first to be tried: the widest that is not wider than what is predicted."""
-        return max((rung for rung, width in enumerate(ladder) if width <= (at.width or 1)), default=0)
 
     def _try(self, at: Placement, seconds: float, most: int | None) -> Tried:
         wide = "" if at.style == "serial" else f", {at.width:,} at a time" + (" in each worker" if at.workers else "")
