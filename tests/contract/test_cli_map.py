@@ -4,19 +4,21 @@ import csv
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
-import termios
 import time
 from pathlib import Path
 
 import pytest
 
 from plait.surface import read, write
+from tests.contract.terminal import Terminal
 
 FUNCTIONS = """
 import os, sys, time
+from pathlib import Path
 
 def same(item):
     return item
@@ -53,6 +55,29 @@ def mute(line):
     except:
         pass
     return line
+
+def noted(line):
+    time.sleep(0.002)
+    with open("ran", "a") as file:  # one write: lines of several workers do not mix
+        file.write(line + "\\n")
+    return int(line)
+
+def noted_but_picky(line):
+    noted(line)
+    if line.endswith("7") and not Path("mended").exists():
+        raise ValueError(f"no sevens: {line}")
+    return int(line)
+
+def pair(line):
+    return line, len(line)
+
+def timed(row):
+    began = time.time()
+    time.sleep(0.02)
+    return {"host": row["host"], "began": began, "ended": time.time()}
+
+def host(row):
+    return row["host"]
 
 async def later(line):
     import asyncio
@@ -305,37 +330,209 @@ class TestEarlyEnds:
             assert "Interrupted." in running.stderr.read()
 
 
-#: Makes its standard input its controlling terminal, as a shell's child has it, and becomes the command.
-ATTACH = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+def overlapping(rows):
+    """How many were in progress at once, at most."""
+    moments = sorted([(row["began"], 1) for row in rows] + [(row["ended"], -1) for row in rows])
+    return max(sum(step for _, step in moments[:at]) for at in range(1, len(moments) + 1))
 
 
-class Terminal:
-    """A command on a terminal of its own, whose output is kept."""
+class TestPace:
+    @pytest.fixture
+    def rows(self, folder):
+        (folder / "rows.jsonl").write_text("".join(json.dumps({"host": "abc"[n % 3]}) + "\n" for n in range(30)))
+        return "rows.jsonl"
 
-    def __init__(self, folder, *command):
-        self.handle, other = os.openpty()
-        termios.tcsetwinsize(self.handle, (24, 120))
-        streams = {"stdin": other, "stdout": other, "stderr": other, "start_new_session": True}
-        environment = {**os.environ, "TERM": "xterm"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", ATTACH, *command], cwd=folder, env=environment, **streams
+    def test_rate(self, plait_map, rows):
+        done = plait_map("work.py:timed", rows, "--rate", "50/s", "--model", "threads", "--unordered", "-q")
+        began = [row["began"] for row in values(done.stdout)]
+        assert (done.returncode, len(began)) == (0, 30)
+        assert max(began) - min(began) > 29 / 50 - 0.1
+
+    def test_rate_for_each_key(self, plait_map, rows):
+        done = plait_map("work.py:timed", rows, "--rate", "1000/s", "--rate", "20/s", "--rate-key", "host", "-q")
+        results = values(done.stdout)
+        assert (done.returncode, len(results)) == (0, 30)
+        for name in "abc":
+            began = [row["began"] for row in results if row["host"] == name]
+            assert max(began) - min(began) > 9 / 20 - 0.1
+        began = [row["began"] for row in results]
+        assert max(began) - min(began) < 29 / 20, "the keys waited for each other"
+
+    @pytest.mark.parametrize("key", ["host", "work.py:host"])
+    def test_limits(self, plait_map, rows, key):
+        done = plait_map("work.py:timed", rows, "--limit", "2", "--limit", "1", "--limit-key", key, "-q")
+        results = values(done.stdout)
+        assert (done.returncode, len(results)) == (0, 30)
+        assert overlapping(results) <= 2
+        for name in "abc":
+            assert overlapping([row for row in results if row["host"] == name]) == 1
+
+    @pytest.mark.parametrize(
+        ("args", "said"),
+        [
+            (["--rate", "often"], "it takes a count and a span"),
+            (["--rate-key", "host"], "--rate-key host says what the last --rate goes by, and there is none"),
+            (["--rate", "5/s", "--rate-key", "host"], "--rate-key host names a field, and a line has none"),
+            (["--limit", "5", "--limit-key", "work.py:hots"], "Did you mean 'host'?"),
+            (["--hedge=2"], "a percentile from 0.5 to below 1"),
+            (["--hedge=most"], "'most' is no percentile: write --hedge=95%"),
+        ],
+    )
+    def test_misuse(self, plait_map, args, said):
+        done = plait_map("work.py:same", "in.txt", *args)
+        assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+
+    def test_a_field_that_an_item_has_not(self, plait_map, rows, folder):
+        done = plait_map("work.py:timed", rows, "-o", "out.jsonl", "--rate", "5/s", "--rate-key", "hots")
+        assert done.returncode == 1
+        first = values((folder / "out.jsonl.failures.jsonl").read_text())[0]
+        assert "--rate-key hots: the item has no such field, but host" in first["error"]
+
+    def test_hedge(self, plait_map, folder):
+        done = plait_map("work.py:same", "in.txt", "-q", "--hedge")
+        assert (done.returncode, len(values(done.stdout))) == (0, 20)
+        assert "hedge=0.95" in plait_map("work.py:same", "in.txt", "--dry-run", "--hedge").stdout
+
+
+class TestResume:
+    COUNT = 1500
+
+    @pytest.fixture(autouse=True)
+    def items(self, folder):
+        (folder / "in.txt").write_text("".join(f"{n}\n" for n in range(self.COUNT)))
+
+    @pytest.fixture
+    def ran(self, folder):
+        """The items that the function was called with, in the order of the calls."""
+        return lambda: (folder / "ran").read_text().split() if (folder / "ran").exists() else []
+
+    @pytest.fixture
+    def interrupted(self, folder, until, ran):
+        """Begins `plait map work.py:noted ... --resume` and ends it by a signal once it is well under way."""
+
+        def end(number, *args, function="noted"):
+            command = [sys.executable, "-m", "plait", "map", f"work.py:{function}", "in.txt", "-o", "out.jsonl", *args]
+            running = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True)
+            until(lambda: len(ran()) > self.COUNT // 5 or running.poll() is not None, 30, "a part of the work")
+            os.killpg(running.pid, number)
+            return running.communicate(timeout=20)[1], running.returncode
+
+        return end
+
+    def whole(self, folder):
+        assert values((folder / "out.jsonl").read_text()) == list(range(self.COUNT))
+        assert [name for name in sorted(os.listdir(folder)) if name.startswith("out.")] == ["out.jsonl"]
+
+    @pytest.mark.parametrize("model", ["serial", "threads", "processes"])
+    def test_after_a_kill_everything_is_there_and_little_was_done_twice(
+        self, plait_map, folder, interrupted, ran, model
+    ):
+        _, code = interrupted(signal.SIGKILL, "--resume", "--model", model, "--workers", "2")
+        assert code == -signal.SIGKILL
+        assert not (folder / "out.jsonl").exists()
+        before = len(ran())
+        assert self.COUNT // 5 < before < self.COUNT
+        done = plait_map("work.py:noted", "in.txt", "-o", "out.jsonl", "--resume", "--model", model)
+        assert done.returncode == 0, done.stderr
+        self.whole(folder)
+        assert set(ran()) == set(map(str, range(self.COUNT)))
+        # What was not recorded yet when the kill came: some 50 ms of work, at 2 ms an item.
+        assert len(ran()) - self.COUNT < before / 2
+
+    def test_after_ctrl_c_by_the_command_that_is_told(self, folder, interrupted, ran):
+        said, code = interrupted(signal.SIGINT, "--resume", "--model", "threads", "--width", "2")
+        assert code == 130
+        assert "Interrupted." in said
+        (command,) = [line.removeprefix("Go on with: ") for line in said.splitlines() if line.startswith("Go on with")]
+        assert command == "plait map work.py:noted in.txt -o out.jsonl --resume --model threads --width 2"
+        again = command.replace("plait", f"{sys.executable} -m plait", 1)
+        done = subprocess.run(again, shell=True, cwd=folder, capture_output=True, text=True, timeout=50, check=False)
+        assert done.returncode == 0, done.stderr
+        self.whole(folder)
+        assert len(ran()) - self.COUNT < 50
+
+    def test_restart_begins_anew(self, plait_map, folder, interrupted, ran):
+        said, _ = interrupted(signal.SIGINT, "--restart", "--model", "threads", "--width", "2")
+        assert "Go on with: plait map work.py:noted in.txt -o out.jsonl --model threads --width 2 --resume" in said
+        before = len(ran())
+        assert plait_map("work.py:noted", "in.txt", "-o", "out.jsonl", "--restart").returncode == 0
+        self.whole(folder)
+        assert len(ran()) == before + self.COUNT
+
+    def test_without_a_journal_the_interrupted_are_told_of_it(self, interrupted):
+        said, code = interrupted(signal.SIGINT, "--model", "threads")
+        assert code == 130
+        assert "It kept no journal: only a run with --resume can be gone on with." in said
+
+    def test_only_what_failed_is_run_again(self, plait_map, folder, ran):
+        command = ["work.py:noted_but_picky", "in.txt", "-o", "out.jsonl", "--resume", "--first", "100"]
+        done = plait_map(*command)
+        assert done.returncode == 1
+        assert "To run them again: plait map work.py:noted_but_picky in.txt -o out.jsonl --resume" in done.stderr
+        (folder / "mended").touch()
+        assert plait_map(*command).returncode == 0
+        assert values((folder / "out.jsonl").read_text()) == list(range(100))
+        assert ran()[100:] == [str(n) for n in range(7, 100, 10)]
+        assert not (folder / "out.jsonl.journal").exists()
+
+    def test_a_journal_of_ones_own_stays(self, plait_map, folder, ran):
+        command = ["work.py:noted", "-", "--journal", "mine.db", "-q"]
+        first = plait_map(*command, text="1\n2\n")
+        assert (first.returncode, first.stdout) == (0, "1\n2\n")
+        second = plait_map(*command, text="2\n1\n3\n")
+        assert (second.returncode, second.stdout) == (0, "2\n1\n3\n")
+        assert ran() == ["1", "2", "3"]
+
+    def test_another_function_is_told_of_in_one_line(self, plait_map, folder):
+        command = ["work.py:noted", "in.txt", "--first", "5", "--journal", "mine.db", "-q"]
+        assert plait_map(*command).returncode == 0
+        (folder / "work.py").write_text(FUNCTIONS.replace("return int(line)", "return -int(line)"))
+        done = plait_map(*command)
+        assert (done.returncode, done.stdout.split()) == (0, ["0", "1", "2", "3", "4"])
+        (said,) = done.stderr.splitlines()
+        assert said.startswith("plait: Journal ")
+        assert said.endswith("To run every item again, give --restart.")
+        assert plait_map(*command, "--restart").stdout.split() == ["0", "-1", "-2", "-3", "-4"]
+
+    @pytest.mark.parametrize("flags", [["--resume"], ["--restart"], ["--journal", "out.jsonl.journal"]])
+    def test_what_is_no_journal_is_not_touched_nor_is_the_output(self, plait_map, folder, flags):
+        for name in ("out.jsonl.journal", "out.jsonl", "out.jsonl.partial"):
+            (folder / name).write_text("something else\n")
+        done = plait_map("work.py:same", "in.txt", "-o", "out.jsonl", *flags)
+        assert done.returncode == 2
+        assert "out.jsonl.journal: it is not a journal of Plait, but another kind of file" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "Go on" not in done.stderr
+        for name in ("out.jsonl.journal", "out.jsonl", "out.jsonl.partial"):
+            assert (folder / name).read_text() == "something else\n"
+
+    def test_one_run_at_a_time(self, plait_map, folder, until, ran):
+        command = [sys.executable, "-m", "plait", "map", "work.py:slow", "in.txt", "-o", "out.jsonl", "--resume"]
+        with subprocess.Popen([*command, "--width", "1"], cwd=folder, stderr=subprocess.DEVNULL) as running:
+            until(lambda: (folder / "out.jsonl.journal").exists(), 20, "the start of the run")
+            done = plait_map("work.py:slow", "in.txt", "-o", "out.jsonl", "--restart")
+            running.terminate()
+            assert running.wait(10) == 143
+        assert done.returncode == 2
+        assert f"the run of process {running.pid} is using it" in done.stderr
+
+    def test_a_result_that_would_be_changed_is_refused_with_the_flag_that_keeps_it(self, plait_map, folder):
+        done = plait_map("work.py:pair", "in.txt", "-o", "out.jsonl", "--resume")
+        assert done.returncode == 2
+        assert "result is a tuple, which MessagePack makes a list. Return a list, or give --journal-codec pickle." in (
+            done.stderr
         )
-        os.close(other)
-        self.output = b""
+        done = plait_map("work.py:pair", "in.txt", "-o", "out.jsonl", "--resume", "--journal-codec", "pickle")
+        assert done.returncode == 2
+        assert "Give --journal-codec msgpack, or begin anew with --restart." in done.stderr
+        done = plait_map("work.py:pair", "in.txt", "-o", "out.jsonl", "--restart", "--journal-codec", "pickle")
+        assert (done.returncode, len(values((folder / "out.jsonl").read_text()))) == (0, self.COUNT)
 
-    def read_until(self, mark):
-        while mark not in self.output:
-            self.output += os.read(self.handle, 65536)
-
-    def ended(self):
-        """The exit code, once everything was read."""
-        try:
-            while data := os.read(self.handle, 65536):
-                self.output += data
-        except OSError:  # how Linux says that the other side is closed
-            pass
-        os.close(self.handle)
-        return self.process.wait(10)
+    @pytest.mark.parametrize("flag", ["--resume", "--restart"])
+    def test_without_an_output_file_it_has_to_be_said_where(self, plait_map, flag):
+        done = plait_map("work.py:same", "in.txt", flag)
+        assert done.returncode == 2
+        assert f"{flag} has no file to keep the journal beside: give -o OUT, or --journal FILE." in done.stderr
 
 
 class TestOnATerminal:
@@ -347,13 +544,13 @@ class TestOnATerminal:
         terminal.read_until(b"/s ")  # the bar is there
         while not (folder / "out.jsonl.partial").stat().st_size:
             terminal.output += os.read(terminal.handle, 65536)
-        os.write(terminal.handle, b"\x03")
+        terminal.press_ctrl_c()
         began = time.perf_counter()
         code = terminal.ended()
         assert (code, time.perf_counter() - began < 2) == (130, True)
         shown = terminal.output.decode()
         assert "Interrupted." in shown
-        assert "results are in out.jsonl.partial" in shown
+        assert re.search(r"(1 result is|results are) in out\.jsonl\.partial", shown)
         assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor stays hidden"
         partial = values((folder / "out.jsonl.partial").read_text())
         assert set(partial) == {"line"}
@@ -363,7 +560,7 @@ class TestOnATerminal:
         # One worker: two would write into each other's lines.
         terminal = Terminal(folder, sys.executable, *command, "--model", "processes", "--workers", "1")
         assert terminal.ended() == 0
-        lines = terminal.output.decode().replace("\r\x1b[2K", "\n").replace("\x1b[?25l", "").splitlines()
+        lines = terminal.seen()
         for n in range(20):
             assert f"working on {n}" in lines
         assert lines.count("from below") == 20
@@ -375,12 +572,13 @@ class TestOnATerminal:
         assert terminal.output.decode().split() == [f'"{n}"' for n in range(20)]
 
 
-def test_help_is_light(folder):
-    script = "import sys; from plait.cli import main\ntry: main(['map', '--help'])\nexcept SystemExit: pass\n"
-    script += "print(sorted({'rich', 'pyarrow', 'asyncio', 'numpy'} & set(sys.modules)))"
+@pytest.mark.parametrize("name", ["map", "run", "advise"])
+def test_help_is_light(name):
+    script = f"import sys; from plait.cli import main\ntry: main(['{name}', '--help'])\nexcept SystemExit: pass\n"
+    script += "print(sorted({'rich', 'pyarrow', 'asyncio', 'sqlite3', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-    assert "--dry-run" in done.stdout
+    assert "Exit codes: 0 done; 1 " in done.stdout
 
 
 def test_version():

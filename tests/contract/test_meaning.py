@@ -186,6 +186,7 @@ def use_workers(monkeypatch):
         found = real(self, evidence)
         return type(found)(Placement("processes", "serial", 2, 1), found.reasons)
 
+    list(plait.map(abs, range(10), model="processes", workers=2))  # warm: else this process runs items meanwhile
     real = plan._Asking.choose
     monkeypatch.setattr(plan._Asking, "choose", chosen)
     monkeypatch.setattr(Conductor, "look", lambda self, late=False: None)

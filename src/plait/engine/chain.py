@@ -172,9 +172,11 @@ class Chain:
                     yield result
             await self._beside(self._complete)
         except GeneratorExit:
+            self._cancelled = True
             raise
         except BaseException as error:
             self._error = error
+            self._cancelled = self._cancelled or isinstance(error, asyncio.CancelledError)
             raise
         finally:
             await self.close_async()

@@ -137,7 +137,8 @@ class Entrance:
             self.figures.read += 1
             self.figures.passed += type(value) is Failure
             self.figures.finished += type(value) is not Failure
-            self.figures.replayed += self.admission is not None and self.admission.pages is not None
+            replays = self.admission is not None and self.admission.pages is not None
+            self.figures.replayed += replays and type(value) is not Failure
             self.line.skip(index)
         self.outlet.put([(index, 1, [value])])
         with self.lock:

@@ -16,7 +16,7 @@ __all__ = ["Line"]
 #: Seconds of work that are not shared out further, however few items wait: sending them would cost more.
 LEAST = 0.001
 #: Below this many seconds a chunk is over before the next one would arrive: a worker gets two.
-PREFETCH = 0.02
+PREFETCH = 0.04
 
 
 class Line:

@@ -156,6 +156,10 @@ class Outlet:
         """Items whose results the consumer could have, or has and is not done with."""
         return self._next - self.taken
 
+    def has_room(self, offered: int) -> bool:
+        """Whether `wait_for_room` would not wait."""
+        return self.room(offered) >= self._enough
+
     @property
     def _enough(self) -> int:
         """How much room is worth waking the source for; looked at afresh each time, since the buffer may shrink."""

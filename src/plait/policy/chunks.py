@@ -12,7 +12,7 @@ from __future__ import annotations
 __all__ = ["TARGET", "Sizer"]
 
 #: Seconds of work that a chunk should be worth. Partial results stream back meanwhile, so it adds no latency.
-TARGET = 0.008
+TARGET = 0.016
 #: Items above this count save nothing more per item (the cost of a chunk is some 150 us).
 MOST = 8192
 #: Bytes that a chunk may weigh: what fits a second-level cache, copied once.

@@ -1,4 +1,3 @@
-import importlib
 import sys
 from pathlib import Path
 
@@ -6,18 +5,7 @@ import pytest
 
 from plait.cli.target import TargetError, load
 
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """A folder of its own, and an interpreter that forgets what was imported from it."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
-    importlib.invalidate_caches()
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def write(name, text):
@@ -55,7 +43,7 @@ def test_an_installed_module():
         ("work.py:other", r"work has no 'other'\. It has: row, two"),
         ("wrok.py:row", r"there is no file wrok\.py\. Did you mean 'work\.py'"),
         ("no_module_here:row", r"there is no module 'no_module_here'"),
-        ("work.py:LIMIT", r"it is a int, not a function"),
+        ("work.py:LIMIT", r"it is an int, not a function"),
         ("work.py:two", r"cannot be called with one item: missing a required argument: 'b'\. It is two\(a, b\)"),
         ("broken.py:f", r"its import raised NameError: .*broken\.py, line 2"),
         ("syntax.py:f", r"never closed|invalid syntax"),

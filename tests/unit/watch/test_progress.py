@@ -6,8 +6,12 @@ import time
 import pytest
 from rich.console import Console
 
+from plait.engine.figures import Figures
 from plait.events import ChunkFinished, ItemFailed, ItemRetried, PlacementChosen, RunFinished, RunStarted, WorkerCrashed
-from plait.watch.progress import Figures, progress_bar
+from plait.placement import Placement
+from plait.surface.flow_report import FlowReport
+from plait.surface.report import Report
+from plait.watch.progress import progress_bar
 
 HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
 
@@ -27,6 +31,11 @@ def chunk(items, failed=0):
 
 def finished(count, outcome="done", failures=0):
     return RunFinished(run="r", outcome=outcome, finished=count, failures=failures, seconds=1.0)
+
+
+def done(bar):
+    (row,) = bar.view.rows(time.monotonic())
+    return row.at.finished
 
 
 def interrupted(screen):
@@ -96,7 +105,7 @@ def test_without_a_terminal_it_says_lines_of_text(monkeypatch):
     bar(chunk(3))
     bar(finished(3))
     text = sys.stderr.getvalue()
-    assert text.startswith("plait: 3 of 3 items, ")
+    assert text.startswith("parse: 3 of 3 items, ")
     assert "\x1b" not in text
 
 
@@ -105,9 +114,9 @@ def test_an_item_counts_once_whatever_its_attempts():
     bar(chunk(10, failed=2))
     bar(ItemRetried(stage="parse", index=3, attempt=1, delay=0.0, error="OSError"))
     bar(ItemFailed(stage="parse", index=4, attempts=1, error="ValueError"))
-    assert bar.figures.finished == 9
+    assert done(bar) == 9
     bar(chunk(1))
-    assert bar.figures.finished == 10
+    assert done(bar) == 10
 
 
 def test_counts_from_many_threads_are_complete():
@@ -123,7 +132,7 @@ def test_counts_from_many_threads_are_complete():
         thread.start()
     for thread in threads:
         thread.join()
-    assert bar.figures.finished == 80_000
+    assert done(bar) == 80_000
 
 
 def test_an_event_is_cheap():
@@ -134,36 +143,55 @@ def test_an_event_is_cheap():
         for _ in range(10_000):
             bar(one)
         best = min(best, (time.thread_time() - began) / 10_000)
-    assert best < 2e-6
+    assert best < 4e-6
 
 
-class TestFigures:
-    def at(self, *counts, total=None):
-        figures = Figures(total)
-        figures.begin(0.0, None)
-        for second, count in counts:
-            figures.finished = count
-            figures.rate(second)
+class TestWithAReport:
+    """Figures are looked at: nothing is counted, and events only say when the run begins and ends."""
+
+    def figures(self, stage, finished, total=None):
+        figures = Figures(stage, total=total)
+        figures.start()
+        figures.chose(Placement("here", "threads", width=8), ())
+        figures.read = figures.finished = finished
         return figures
 
-    def test_the_rate_is_that_of_the_last_seconds(self):
-        figures = self.at(*((float(second), 10 * second) for second in range(1, 60)))
-        figures.finished = 59 * 10 + 500
-        assert figures.rate(60.0) > 50
+    def test_it_hears_of_no_item(self):
+        bar = progress_bar(report=Report(self.figures("parse", 0)))
+        assert bar.types == (RunStarted, RunFinished, ChunkFinished)
 
-    def test_the_rate_of_a_finished_run_is_that_of_all_of_it(self):
-        figures = self.at((10.0, 1000))
-        figures.done = True
-        assert figures.rate(20.0) == 50
+    def test_it_shows_what_no_event_told(self, screen):
+        figures = self.figures("parse", 5, total=2000)
+        bar = progress_bar(report=Report(figures), console=screen)
+        bar(started(total=2000))
+        figures.finished = figures.read = 2000  # a journal has replayed them
+        figures.end()
+        bar(finished(2000))
+        assert "2,000/2,000" in last_line(screen)
+        assert "threads x 8" in last_line(screen)
 
-    def test_time_left(self):
-        figures = self.at((1.0, 10), total=110)
-        assert figures.left(10.0) == 10.0
-        assert figures.left(0.0) is None
-        figures.finished = 200  # the total was an estimate
-        assert figures.left(10.0) == 0.0
+    def test_a_total_that_is_known_better(self, screen):
+        bar = progress_bar(5000, report=Report(self.figures("parse", 5)), console=screen)
+        bar(started())
+        bar(finished(5, "cancelled"))
+        assert "5/5,000" in screen.file.getvalue()
 
-    def test_words(self):
-        figures = self.at((2.0, 10), total=1010)
-        figures.stage, figures.model, figures.failures = "parse", "threads x 8", 2
-        assert figures.words(2.0) == "parse: 10 of 1,010 items, 5.0/s, 0:02 gone, 3:20 left, threads x 8, 2 failed"
+    def test_a_flow_has_a_line_for_each_stage(self, screen):
+        stages = tuple(self.figures(name, 7, total=7) for name in ("fetch", "parse", "store"))
+        for figures in stages:
+            figures.end()
+        bar = progress_bar(report=FlowReport(stages), console=screen)
+        bar(started())
+        bar(finished(7))
+        text = screen.file.getvalue()
+        assert text.index("fetch") < text.index("parse") < text.index("store")
+        assert text.count(SHOWN) == 1
+
+    def test_without_a_terminal_a_flow_is_one_line_of_text(self, monkeypatch):
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+        bar = progress_bar(report=FlowReport((self.figures("fetch", 9), self.figures("parse", 7))))
+        bar(started())
+        bar(finished(7))
+        (line,) = sys.stderr.getvalue().splitlines()
+        assert line.startswith("plait: 0:00 gone; fetch 9, ")
+        assert "; parse 7, " in line
