@@ -12,6 +12,7 @@ from plait._version import __version__
 
 if TYPE_CHECKING:
     from plait import events
+    from plait.engine.regroup import Window
     from plait.errors import (
         CannotTravel,
         FunctionStopped,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
         UnknownOption,
         WorkerLost,
     )
-    from plait.engine.regroup import Window
     from plait.failure import Failure
     from plait.journal.journal import Journal
     from plait.placement import Placement

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 
 import click
 
+from plait.cli.codes import INTERRUPTED
+
 __all__ = ["main"]
 
 #: Command -> the module and attribute that hold it, and what the list of commands says of it.
 COMMANDS = {
     "map": ("plait.cli.map:command", "Run a function over every item of an input."),
+    "run": ("plait.cli.run:command", "Run a flow: a source, its stages, a sink."),
     "advise": ("plait.cli.advise:command", "Try each model on an input's first items, and say which to use."),
 }
-INTERRUPTED = 130
 
 
 class Commands(click.Group):

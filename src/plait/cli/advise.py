@@ -7,25 +7,26 @@ from typing import Any
 
 import click
 
-__all__ = ["command"]
+from plait.cli import options as shared
 
-INPUTS = click.Choice(["lines", "jsonl", "csv", "parquet", "files"])
-SECONDS = click.FloatRange(min=0, min_open=True)
+__all__ = ["command"]
 
 
 @click.command("advise")
 @click.argument("target")
 @click.argument("inputs", metavar="INPUT", nargs=-1, required=True, type=click.Path(allow_dash=True))
-@click.option("--seconds", type=SECONDS, default=10.0, show_default=True, help="How long all the trying may take.")
+@click.option(
+    "--seconds", type=shared.SECONDS, default=10.0, show_default=True, help="How long all the trying may take."
+)
 @click.option("--first", type=click.IntRange(min=1), metavar="N", help="Use the first N items at most.")
 @click.option("--model", default="auto", help="Try these only: a model's name, or several with commas.")
-@click.option("--workers", type=click.IntRange(min=1), help="At most so many processes.")
-@click.option("--width", type=click.IntRange(min=1), help="At most so many items at once in each.")
-@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="For one attempt.")
+@shared.WORKERS
+@shared.WIDTH
+@shared.TIMEOUT
 @click.option("--json", is_flag=True, help="Everything as JSON.")
 @click.option("--plot", metavar="FILE", help="Draw items a second against width: FILE.svg or FILE.png.")
-@click.option("--input-format", type=INPUTS, help="How to read INPUT.  [default: by its name]")
-@click.option("--encoding", default="utf-8", show_default=True, help="Of an INPUT that is text.")
+@shared.INPUT_FORMAT
+@shared.ENCODING
 def command(inputs: tuple[str, ...], **options: Any) -> None:
     """Try each model on the first items of INPUT, and say which to use for TARGET (FILE.py:FUNC or module:FUNC).
 

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import plait
+from plait.cli.codes import DONE, SOME_FAILED
 from plait.cli.delivery import claim_stdout
+from plait.cli.early import early
 from plait.cli.inputs import model_of, source_of
 from plait.cli.interrupts import Interrupts
 from plait.cli.target import load
-from plait.errors import PlaitError
 from plait.surface.advising.plot import check
 
 __all__ = ["Advising"]
-
-DONE, ALL_FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +55,7 @@ class Advising:
             try:
                 return self._advise(interrupts)
             except BaseException as error:
-                if interrupts.code is not None or isinstance(error, KeyboardInterrupt):
-                    return _told("Interrupted.", interrupts.code or INTERRUPTED)
-                if isinstance(error, BrokenPipeError):
-                    return PIPE_CLOSED
-                if isinstance(error, PlaitError):
-                    return _told(error, MISUSED)
-                if isinstance(error, OSError):
-                    return _told(f"{error.filename or self.input}: {error.strerror or error}.", MISUSED)
-                raise
+                return early(error, interrupts.code, self.input)
 
     def _advise(self, interrupts: Interrupts) -> int:
         if self.plot is not None:
@@ -86,20 +77,21 @@ class Advising:
             out.write(self._shown(advice, drawn, width).encode())
         if self.plot is not None:
             print(f"The plot is in {self.plot}.", file=sys.stderr)
-        return ALL_FAILED if advice.items and advice.failures == advice.items else DONE
+        return SOME_FAILED if advice.items and advice.failures == advice.items else DONE
 
     def _shown(self, advice: plait.Advice, drawn: bool, width: int) -> str:
-        line = self._line(advice)
+        line = self._line(advice) if advice.chosen else None
         if self.json:
             return json.dumps({**advice.to_dict(), "command": line}, indent=2) + "\n"
         if not drawn:
-            return f"{advice}\n    {line}\n"
+            return f"{advice}\n    {line}\n" if line else f"{advice}\n"
         from rich.console import Console  # only a terminal needs it
 
         text = io.StringIO()
         console = Console(file=text, force_terminal=True, width=width)
         console.print(advice)
-        console.print(f"    {line}", style="cyan", highlight=False, markup=False, soft_wrap=True)
+        if line:
+            console.print(f"    {line}", style="cyan", highlight=False, markup=False, soft_wrap=True)
         return text.getvalue()
 
     def _line(self, advice: plait.Advice) -> str:
@@ -123,8 +115,3 @@ def _columns() -> int:
         return os.get_terminal_size(sys.stdout.fileno()).columns or 80
     except (OSError, ValueError):
         return 80
-
-
-def _told(what: BaseException | str, code: int) -> int:
-    print(f"plait: {what}", file=sys.stderr)
-    return code

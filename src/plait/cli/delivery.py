@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import IO, Any
 
+from plait.cli.outputs import Nowhere
 from plait.errors import PlaitError, TooManyFailures
 from plait.failure import Failure
 from plait.surface import write
@@ -51,14 +53,17 @@ class Delivery:
         ordered: results come in the order of the items, so that a row that cannot be written can be told by its item.
     """
 
-    def __init__(self, out: write.Writer, beside: str | None, *, on_error: str, ordered: bool) -> None:
+    def __init__(self, out: write.Writer | Nowhere, beside: str | None, *, on_error: str, ordered: bool) -> None:
         self.out, self.beside = out, beside
         self.failures = 0
+        #: Failures beyond those, of which no more is known.
+        self.missed = 0
         #: How many items are done with, one way or the other.
         self.taken = 0
         self._on_error = on_error
         self._ahead: deque[Any] | None = deque() if ordered else None
         self._list: write.Writer | None = None
+        self._listing = threading.Lock()
 
     def watch(self, items: Iterable[Any]) -> Iterator[Any]:
         """The items, remembered from here until their result is taken."""
@@ -74,17 +79,29 @@ class Delivery:
         item = self._ahead.popleft() if self._ahead else None
         index, self.taken = self.taken, self.taken + 1
         if isinstance(result, Failure):
-            if self._on_error == "return":
-                self.out.write({"failure": told(result)})
-            self._failed(result)
+            self.stand_in(result)
+            self.failed(result)
             return
         try:
             self.out.write(result)
         except write.RowRejected as error:
-            self._failed(Failure(item, index if self._ahead is not None else -1, "write", 1, error, ""))
+            known = self._ahead is not None
+            self.failed(Failure(item if known else result, index if known else -1, "write", 1, error, ""))
 
-    def _failed(self, failure: Failure) -> None:
-        self.failures += 1
+    def stand_in(self, failure: Failure) -> None:
+        """Write the row that stands for a failure, if there is to be one."""
+        if self._on_error == "return":
+            self.out.write({"failure": told(failure)})
+
+    def failed(self, failure: Failure) -> None:
+        """List a failure. From any thread."""
+        with self._listing:
+            self.failures += 1
+            self._list_or_tell(failure)
+        if self._on_error == "raise":
+            raise FirstFailure(failure)
+
+    def _list_or_tell(self, failure: Failure) -> None:
         if self.beside is None:
             if self.failures <= TOLD and self._on_error != "raise":
                 print(failure, file=sys.stderr)
@@ -96,8 +113,6 @@ class Delivery:
                 self._list.__enter__()
             self._list.write(told(failure))
             self._list.flush()
-        if self._on_error == "raise":
-            raise FirstFailure(failure)
 
     def __enter__(self) -> Delivery:
         self.out.__enter__()
@@ -125,9 +140,11 @@ class Delivery:
 
     def kept(self) -> str:
         """What of a run that ended early lies where, in a sentence."""
-        verb = "is" if self.out.rows == 1 else "are"
-        said = f"{counted(self.out.rows, 'result')} {verb} in {self.out.partial or 'standard output'}"
-        if not self.out.rows:
+        rows, verb = counted(self.out.rows, "result"), "is" if self.out.rows == 1 else "are"
+        said = f"{rows} {verb} in {self.out.partial or 'standard output'}"
+        if isinstance(self.out, Nowhere):
+            said = f"{rows} came, of which none is kept"
+        elif not self.out.rows:
             said = "No result was delivered"
         if self._list is not None and self._list.partial is not None:
             there = self._list.partial if os.path.exists(self._list.partial) else self._list.path
@@ -150,6 +167,7 @@ def told(failure: Failure) -> dict[str, Any]:
     return {
         "index": failure.index if failure.index >= 0 else None,
         "item": item,
+        "stage": failure.stage,
         "attempts": failure.attempts,
         "error": f"{type(failure.exception).__name__}: {failure.exception}",
         "traceback": failure.traceback,

@@ -1,35 +1,34 @@
-"""What `plait map` does: opens input and output, runs, and turns what happened into words and an exit code."""
+"""What `plait map` does: opens input and output, runs the function over the items, and says how it went."""
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import itertools
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any
 
 import plait
-from plait.cli.delivery import Delivery, FirstFailure, claim_stdout, counted
+from plait.cli.carrying import Carrying, Errand
+from plait.cli.delivery import Delivery, claim_stdout, counted
+from plait.cli.flags import FlagError
 from plait.cli.inputs import model_of, source_of
-from plait.cli.interrupts import Interrupts
+from plait.cli.outputs import format_of, writer_of
+from plait.cli.pacing import Field, limits_of, rates_of
 from plait.cli.target import load
-from plait.errors import PlaitError, TooManyFailures
-from plait.events import Event, RunFinished
 from plait.surface import read, write
 
 __all__ = ["Mapping"]
 
-DONE, SOME_FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+REMEDY = "give FILE.py:FUNC, a function of the item"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mapping:
+class Mapping(Carrying):
     """The command's arguments, as given."""
 
-    target: str
     input: str
     output: str
     model: str
@@ -38,22 +37,31 @@ class Mapping:
     retries: int
     timeout: float | None
     deadline: float | None
+    rate: tuple[str, ...]
+    rate_key: str | None
+    limit: tuple[int, ...]
+    limit_key: str | None
+    hedge: float | None
     on_error: str
     max_failures: float | None
-    failures: str | None
     unordered: bool
     memory: str | None
     buffer: int | None
-    first: int | None
-    dry_run: bool
     input_format: str | None
-    output_format: str | None
     encoding: str
-    progress: bool | None
-    quiet: bool
 
-    def options(self) -> dict[str, Any]:
+    @property
+    def source_path(self) -> str:
+        """The input."""
+        return self.input
+
+    def options(self, source: read.Source[Any]) -> dict[str, Any]:
         """Those of `plait.map`, without those that were left to it."""
+        rates, limits = rates_of(self.rate, self.rate_key), limits_of(self.limit, self.limit_key)
+        for paced in (*(rates or ()), *(limits or ())):
+            if isinstance(paced.key, Field) and source.format in ("lines", "files"):
+                what = "a line" if source.format == "lines" else "a path"
+                raise FlagError(f"{paced.key.flag} {paced.key.name}", f"names a field, and {what} has none", REMEDY)
         given = {
             "model": model_of(self.model),
             "workers": self.workers,
@@ -62,9 +70,13 @@ class Mapping:
             "retries": self.retries,
             "timeout": self.timeout,
             "deadline": self.deadline,
+            "rate": rates,
+            "limit": limits,
+            "hedge": self.hedge,
             "max_failures": self.max_failures,
             "memory": self.memory,
             "buffer": self.buffer,
+            "journal": self.journaling.option(),
         }
         return {name: value for name, value in given.items() if value is not None}
 
@@ -74,28 +86,26 @@ class Mapping:
 
     def writer(self, stdout: Callable[[], IO[bytes]]) -> write.Writer:
         """What writes the output; `stdout` is only asked for the stream if that is where results go."""
-        format = self.output_format or ("jsonl" if self.output == "-" else write.format_of(self.output))
-        if format is None:
-            remedy = "Call it .jsonl, .csv or .parquet, or give --output-format."
-            raise write.WriteError(self.output, "its name does not tell its format", remedy)
+        format = format_of(self.output, self.output_format)
         if self.on_error == "return" and format != "jsonl":
             raise write.WriteError(self.output, f"{format} has no rows for failures", "Use JSONL, or --on-error skip.")
-        make = {"jsonl": write.jsonl, "csv": write.csv, "parquet": write.parquet}[format]
-        return make(stdout() if self.output == "-" else self.output)
+        return writer_of(self.output, format, stdout)
 
-    def beside(self) -> str | None:
-        """Where failures are listed: nowhere but on standard error if results go to standard output or a device."""
-        regular = self.output != "-" and (os.path.isfile(self.output) or not os.path.exists(self.output))
-        return self.failures or (f"{self.output}.failures.jsonl" if regular else None)
+    def errand(self) -> Errand:
+        """The function over the items."""
+        function, source = load(self.target), self.source()
+        options = self.options(source)
+        writer = self.writer(claim_stdout)
+        delivery = Delivery(writer, self.beside, on_error=self.on_error, ordered=not self.unordered)
+        items = delivery.watch(source if self.first is None else itertools.islice(source, self.first))
+        run = partial(plait.map, function, items, on_error="return", progress=False, **options)
+        return Errand(run=run, delivery=delivery, total=self.total(source))
 
-    def explain(self) -> int:
-        """The dry run: says what would be run, over what, and runs nothing."""
-        try:
-            function, source = load(self.target), self.source()
-            writer = self.writer(lambda: sys.stdout.buffer)
-            some = list(itertools.islice(source, min(3, self.first if self.first is not None else 3)))
-        except PlaitError as error:
-            return _told(error, MISUSED)
+    def told(self) -> None:
+        """The function, the first items, and what would be done with them."""
+        function, source = load(self.target), self.source()
+        options, writer = self.options(source), self.writer(lambda: sys.stdout.buffer)
+        some = list(itertools.islice(source, min(3, self.first if self.first is not None else 3)))
         hint = self.total(source)
         print(f"function  {_described(function, self.target)}")
         count = "items not counted" if hint is None else f"about {counted(hint, 'item')}"
@@ -104,99 +114,13 @@ class Mapping:
             shown = repr(item)
             print(f"  item {index}  {shown if len(shown) <= 100 else shown[:97] + '...'}")
         print(f"output    {'standard output' if self.output == '-' else writer.path}; on error: {self.on_error}")
-        print(f"failures  {self.beside() or 'told on standard error'}")
-        print("options   " + ", ".join(f"{name}={value!r}" for name, value in self.options().items()))
-        print("Nothing was run.")
-        return DONE
+        print(f"failures  {self.beside or 'told on standard error'}")
+        print("options   " + ", ".join(f"{name}={value!r}" for name, value in options.items()))
 
     def total(self, source: read.Source[Any]) -> int | None:
         """About how many items will be run."""
         hint = source.total_hint()
         return hint if self.first is None else self.first if hint is None else min(hint, self.first)
-
-    def carry_out(self) -> int:
-        """Run it; returns the exit code."""
-        delivery: Delivery | None = None
-        with Interrupts() as interrupts:
-            try:
-                function, source = load(self.target), self.source()
-                writer = self.writer(claim_stdout)
-                delivery = Delivery(writer, self.beside(), on_error=self.on_error, ordered=not self.unordered)
-                self._run(function, source, delivery, interrupts)
-                return self._ended(delivery)
-            except BaseException as error:
-                return self._early(error, interrupts.code, delivery)
-
-    def _early(self, error: BaseException, interrupted: int | None, delivery: Delivery | None) -> int:
-        """Say why it ended early; the exit code for that."""
-        # An interrupt may come at any instruction: what cleaning up had to say of that is not the news.
-        if interrupted is not None or isinstance(error, KeyboardInterrupt):
-            return _told("Interrupted.", interrupted or INTERRUPTED, delivery)
-        match error:
-            case FirstFailure() | TooManyFailures():
-                return _told(error, SOME_FAILED, delivery)
-            case BrokenPipeError():
-                return PIPE_CLOSED
-            case PlaitError():
-                return _told(error, MISUSED, delivery)
-            case OSError():
-                return _told(f"{error.filename or self.output}: {error.strerror or error}.", MISUSED, delivery)
-        raise error
-
-    def _run(
-        self, function: Callable[[Any], Any], source: read.Source[Any], delivery: Delivery, interrupts: Interrupts
-    ) -> None:
-        items = delivery.watch(source if self.first is None else itertools.islice(source, self.first))
-        run: Any = plait.map(function, items, on_error="return", progress=False, **self.options())
-        with contextlib.ExitStack() as stack:
-            stack.callback(run.cancel)  # also when OUT cannot be opened
-            stack.enter_context(delivery)
-            observer = self._observer(stack, source, delivery)
-            if observer is not None:
-                stack.enter_context(run.observe(observer))
-            stack.enter_context(run)
-            for result in run:
-                delivery.take(result)
-                interrupts.check()
-        if not self.quiet:
-            print(run.report.explain(), file=sys.stderr)
-
-    def _observer(
-        self, stack: contextlib.ExitStack, source: read.Source[Any], delivery: Delivery
-    ) -> Callable[[Event], object] | None:
-        """A bar on a terminal that is not busy with results; lines of text elsewhere, if asked for."""
-        drawn = sys.stderr.isatty() and not delivery.out.on_terminal
-        if not (drawn and not self.quiet if self.progress is None else self.progress):
-            return None
-        from plait.watch.progress import progress_bar  # only here: whoever sees no bar does not wait for it
-
-        if not drawn or not hasattr(os, "openpty"):
-            return stack.enter_context(progress_bar(self.total(source), draw=drawn))
-        from plait.watch.prints import PrintsAbove
-
-        prints = stack.enter_context(PrintsAbove())
-        bar = stack.enter_context(progress_bar(self.total(source), console=prints.console))
-
-        def observe(event: Event) -> None:
-            if isinstance(event, RunFinished):
-                prints.drain()  # what was printed stays above the bar's last line
-            bar(event)
-
-        return observe
-
-    def _ended(self, delivery: Delivery) -> int:
-        if not delivery.failures:
-            return DONE
-        where = f"; they are listed in {delivery.beside}" if delivery.beside else ""
-        print(f"{counted(delivery.failures, 'item')} failed{where}.", file=sys.stderr)
-        return SOME_FAILED
-
-
-def _told(what: BaseException | str, code: int, delivery: Delivery | None = None) -> int:
-    print(f"plait: {what}", file=sys.stderr)
-    if delivery is not None and delivery.taken:
-        print(delivery.kept(), file=sys.stderr)
-    return code
 
 
 def _described(function: Callable[[Any], Any], target: str) -> str:

@@ -44,6 +44,7 @@ class Entrance:
         self.intake: Intake
         self.admission: Admission | None = None
         if rules.gated:
+            figures.paced = True
             self.line.gate = Gate(rules.rates, rules.limits)
             self.offer = self._admit  # type: ignore[method-assign]
         self._knocking: tuple[float, Callable[[], None]] = (0.0, lambda: None)  # when the gate is tried again
@@ -166,6 +167,12 @@ class Entrance:
             count, lost = len(outcomes), sum(failed is not None for _, _, failed in outcomes)
             self.hub.emit(ChunkFinished(stage=self.rules.name, items=count, failed=lost, seconds=0.0))
         self._settled(segments)
+
+    def may_read(self) -> bool:
+        """Wait for room; false: the run is over, or the room is held by an item that only a crew will try again."""
+        if not self.settled and not self.outlet.has_room(self.figures.read):
+            return False
+        return self.outlet.wait_for_room(self.figures.read)
 
     def reserve(self) -> int:
         """The next item is still run by the probe: its index. Before any `offer`."""

@@ -45,6 +45,7 @@ class Figures:
     total: int | None = None
     fed: bool = False  # by a stage before
     feeds: bool = False  # a stage behind
+    paced: bool = False  # by rate= or limit=
     read: int = 0
     finished: int = 0
     failures: int = 0

@@ -57,7 +57,7 @@ def run_inline(
     """
     run = _Inline(function, first, rules, figures, hub, cancelled, ended, outside)
     pairs = source if isinstance(source, enumerate) else enumerate(source, first)
-    if hub.wanted or rules.deadline is not None or rules.retry.until is not None:  # they need the clock
+    if any(map(hub.wants, (ChunkFinished, ItemFinished))) or not rules.timeless:
         return _watched(run, pairs, cancelled)
     return _plain(run, pairs, cancelled) if rules.patience is None else _timed(run, pairs, cancelled)
 

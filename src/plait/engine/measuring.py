@@ -148,7 +148,7 @@ class Measuring:
         if not self._starting and probe.computes and self._much_left(probe):
             self._start()
         lane = self.lane
-        if not self._may_read():
+        if not lane.may_read():
             return False
         self._allowed, self._told = lane.outlet.room(lane.figures.read), time.perf_counter()
         return True
@@ -212,13 +212,6 @@ class Measuring:
             probe.came(time.perf_counter() - began)
         return item
 
-    def _may_read(self) -> bool:
-        """Wait for room; false: the run is over, or the room is held by an item that only a crew will try again."""
-        lane = self.lane
-        if not lane.settled and not lane.outlet.has_room(lane.figures.read):
-            return False
-        return lane.outlet.wait_for_room(lane.figures.read)
-
     def _unknown(self) -> Any:
         """The source's next item of which nothing is known yet."""
         item, admission = next(self.source), self.lane.admission
@@ -232,7 +225,7 @@ class Measuring:
                 break
             self._tell()
             self.lane.settle(value)
-            if not self._may_read():
+            if not self.lane.may_read():
                 return _NOTHING
             item = next(self.source)
         return item

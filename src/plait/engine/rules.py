@@ -79,6 +79,11 @@ class Rules:
         return bool(self.rates or self.limits)
 
     @property
+    def timeless(self) -> bool:
+        """Whether nothing depends on when an item began."""
+        return self.deadline is None and self.retry.until is None
+
+    @property
     def least_buffer(self) -> int:
         """Items to read ahead at least, where that is measured: those of one key must not hide all others."""
         keyed = any(rate.key is not None for rate in self.rates) or any(limit.key is not None for limit in self.limits)

@@ -111,6 +111,8 @@ def _bottleneck(figures: Figures) -> str:
     busy = min(1.0, figures.busy / (slots * figures.wall))
     if busy >= 0.5:
         return f"The function was the bottleneck: its slots were busy {percent(busy)} of the time."
+    if figures.paced:
+        return f"rate= or limit= set the pace: the slots were busy {percent(busy)} of the time."
     if figures.read < 4 * slots:
         return ""  # fewer items than it takes to keep the slots busy
     if figures.waited < 0.2 * figures.wall:

@@ -197,7 +197,7 @@ class Flow(Generic[T]):
             stages.append(Stage(stage.function, stage.rules, stage.is_async, step.spread, step.after))
         hub = Hub()
         run: Run[T] = Run(Chain(self._items, self._before, stages, hub, journal))
-        attach(hub, progress)
+        attach(hub, progress, run.report)
         return run
 
     def __iter__(self) -> Iterator[T]:

@@ -98,8 +98,8 @@ def map(fn: Callable[..., Any], items: Any, /, **options: Any) -> Run[Any]:
 
     Parameters:
         fn: the function, sync or async; decorated by `plait.task` it brings options of its own.
-        items: any iterable or async iterable, finite or not; of a pandas, Polars or Arrow table, its rows. It is read in a thread of Plait's own (not with
-            `model="serial"`), no further ahead than `buffer`.
+        items: any iterable or async iterable, finite or not; of a pandas, Polars or Arrow table, its rows. It is read
+            in a thread of Plait's own (not with `model="serial"`), no further ahead than `buffer`.
         model: `"auto"` measures real items and chooses (or the environment's `PLAIT_MODEL` does); or a model's name
             (`"serial"`, `"threads"`, `"async"`, `"processes"`, `"processes+threads"`, `"processes+async"`), a
             `Placement`, or a tuple of names for `auto` to choose among.
@@ -163,7 +163,7 @@ def _run(fn: Any, call: Any, items: Any, options: dict[str, Any]) -> Run[Any]:
     else:
         drive = Chain(items, (), [stage], hub, journal)
     run: Run[Any] = Run(drive)
-    attach(hub, progress)
+    attach(hub, progress, run.report)
     return run
 
 

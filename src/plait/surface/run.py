@@ -169,7 +169,7 @@ class Run(Generic[R]):
     @property
     def failures(self) -> Sequence[Failure]:
         """The items that failed for good so far; of many, the last thousand (`report.failures` counts all)."""
-        return [failure for figures in self._drive.all_figures for failure in figures.kept]
+        return [failure for figures in self._drive.all_figures for failure in tuple(figures.kept)]
 
     def observe(
         self, observer: Callable[[Any], object], types: Iterable[type[Event]] | None = None
