@@ -20,7 +20,7 @@ UV := .venv/uv/bin/uv
 CORE := $(VENV)/core/bin/python
 DEV := $(VENV)/dev/bin/python
 BENCH := $(VENV)/bench/bin/python
-PYTEST := $(DEV) -m pytest --session-timeout=1200
+PYTEST := $(DEV) -m pytest --session-timeout=1200 --numprocesses=auto --dist=worksteal
 PROJECT := pyproject.toml README.md src/plait/_version.py requirements/build.txt
 
 export UV_PYTHON_DOWNLOADS := never

@@ -396,3 +396,13 @@ def test_an_async_flow_inside_a_coroutine(case):
         return sum(await plait.flow(range(x)).map(twice).map(abs).run())
 
     assert list(plait.flow(range(6)).map(inner, model=case.model, workers=2)) == [x * (x - 1) for x in range(6)]
+
+
+def test_what_gives_back_the_item_is_journalled_by_its_verdict(tmp_path):
+    """A tuple would not come back from a journal as it was; but of `tap` and `filter` only the verdict has to."""
+    ran = []
+    flow = plait.flow([(1, 2), (3, 4), (5, 6)]).tap(ran.append).filter(lambda pair: pair[0] > 1).map(sum)
+    for expected in ([(1, 2), (3, 4), (5, 6)], []):
+        assert list(flow.run(journal=tmp_path / "run.db")) == [7, 11]
+        assert ran == expected
+        ran.clear()

@@ -34,12 +34,16 @@ class Admission:
     Parameters:
         passes: failures of stages before (`on_error="return"`) pass this one by.
         pages: what the journal remembers of this stage; `None`: there is no journal.
+        returns_item: results are the items themselves, or (`spread`) lists of the item or nothing: only that is kept.
 
     Concurrency: `look` and `number` belong to who reads the source; `record` is safe from any thread.
     """
 
-    def __init__(self, passes: bool, pages: Pages | None = None) -> None:
+    def __init__(
+        self, passes: bool, pages: Pages | None = None, *, returns_item: bool = False, spread: bool = False
+    ) -> None:
         self.passes, self.pages = passes, pages
+        self._returns_item, self._spread = returns_item, spread
         self._keys: dict[int, bytes] = {}  # of items on their way
         self._fresh: deque[bytes] = deque()  # of those that a probe runs, which have no index yet
         self.replayed = 0
@@ -62,6 +66,8 @@ class Admission:
         known, value = self.pages.take(key)
         if known:
             self.replayed += 1
+            if self._returns_item:
+                value = [item] * value if self._spread else item
         elif index is None:
             self._fresh.append(key)
         else:
@@ -85,4 +91,7 @@ class Admission:
             for at in range(count):
                 key = self._keys.pop(start + at, None)
                 if key is not None and len(values) == count and type(values[at]) is not Failure:
-                    self.pages.put(key, values[at])
+                    value = values[at]
+                    if self._returns_item:
+                        value = len(value) if self._spread else 1
+                    self.pages.put(key, value)

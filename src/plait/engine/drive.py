@@ -10,6 +10,7 @@ A serial run has none of this: its items are run inline, by the consumer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import threading
@@ -356,7 +357,8 @@ class Drive(Consuming):
             self.ending.cancelled = True
             self.lane.stop(RunCancelled("it was left before its end"))
         if self._inline is not None and not getattr(self._inline, "gi_running", False):
-            self._inline.close()  # its resources are closed now, not when it is collected
+            with contextlib.suppress(ValueError):  # it has begun to run after all
+                self._inline.close()  # its resources are closed now, not when it is collected
         return True
 
     def _ended(self) -> None:

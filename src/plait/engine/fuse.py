@@ -63,7 +63,8 @@ def fused(first: Callable[[Any], Any], name: str, further: Callable[[Any], Any],
 
 def may_fuse(one: Rules, other: Rules) -> bool:
     """Whether neither stage has rules that would have to tell apart which of the two an item is in."""
-    return all(rules.plain for rules in (one, other)) and (one.ordered, one.workers) == (other.ordered, other.workers)
+    alike = (one.ordered, one.workers, one.isolate) == (other.ordered, other.workers, other.isolate)
+    return alike and all(rules.plain for rules in (one, other))
 
 
 def stage_of(error: BaseException, name: str) -> str:

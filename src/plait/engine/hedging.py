@@ -23,6 +23,7 @@ class Hedging:
         self._stragglers = Stragglers(hedge)
         self._open: dict[int, int] = {}  # index of an item that was issued twice -> how many of the two are in hand
         self._answered: set[int] = set()
+        self._since: dict[int, float] = {}  # when an item that was issued twice was issued first
         self.lost: list[int] = []  # items whose other issue may be dropped
 
     @property
@@ -30,9 +31,9 @@ class Hedging:
         """Whether something is in hand that nobody waits for."""
         return bool(self._answered)
 
-    def observed(self, seconds: float) -> None:
-        """An item had its answer after `seconds`."""
-        self._stragglers.observed(seconds)
+    def observed(self, index: int, sent: float, now: float) -> None:
+        """The item `index` has its answer, from an attempt that began at `sent`; it counts from the first."""
+        self._stragglers.observed(now - self._since.pop(index, sent))
 
     def look(self, posts: Iterable[Post], now: float) -> list[Piece]:
         """Second issues of what takes too long at `now`."""
@@ -46,6 +47,7 @@ class Hedging:
                 if late and not piece.alone and piece.start not in self._open and self._stragglers.may():
                     self._stragglers.issued()
                     self._open[piece.start] = 2
+                    self._since[piece.start] = chunk.sent
                     pieces.append(piece.part(0, 1))
         return pieces
 

@@ -84,7 +84,7 @@ class Intake:
             return False
         if self.hedging.ignored(chunk.piece.start + at, succeeded=True):
             return True
-        self.hedging.observed(time.monotonic() - chunk.sent)
+        self.hedging.observed(chunk.piece.start + at, chunk.sent, time.monotonic())
         return False
 
     def spared(self, index: int) -> bool:

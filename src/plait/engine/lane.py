@@ -83,6 +83,11 @@ class Lane(Entrance):
 
     # --- to the seats -----------------------------------------------------------------------------------------------
 
+    @property
+    def retrying(self) -> bool:
+        """Whether items wait to be tried again, which takes a crew."""
+        return bool(self.line) or bool(self.waiting)
+
     def dispatch(self) -> None:
         """Give every seat with room what waits."""
         while not self.over:
@@ -101,6 +106,8 @@ class Lane(Entrance):
                     more = self._send(post, chunk) or more
             if not more:
                 break
+        if self.line.here and self.on_kept is not None and not self.over:
+            self.on_kept()
         if self.line.gate is not None and self._hungry and not self.over:
             self._come_back(self.line.gate)
 

@@ -93,7 +93,9 @@ def open_book(journal: Journal, stages: Sequence[Stage], drives: Sequence[Drive]
         for at, (stage, drive) in enumerate(zip(stages, drives, strict=True)):
             known, keyed = drive.lane.admission, stage.rules.journal_key
             pages = book.stage(stage.rules.name, at, code_key(stage.function) or "", _options(stage.rules))
-            drive.lane.admits(Admission(known is not None and known.passes, _Keyed(pages, keyed) if keyed else pages))
+            passes, item = known is not None and known.passes, getattr(stage.function, "__plait_returns_item__", False)
+            remembered = _Keyed(pages, keyed) if keyed else pages
+            drive.lane.admits(Admission(passes, remembered, returns_item=item, spread=stage.spread))
     except BaseException:
         book.close()
         raise

@@ -119,7 +119,7 @@ class Measuring:
                     self._call(probe, lambda one: context.copy().run(call, one), item)
                     if self.left is not None:
                         return self
-                    if probe.enough() or self.earlier.confirms(*probe.so_far):
+                    if probe.enough() or self.lane.retrying or self.earlier.confirms(*probe.so_far):
                         break
                 self._tell()
                 if self._ran:

@@ -26,6 +26,9 @@ class Waiting:
         self._count = itertools.count()
         self._off: Callable[[], None] | None = None
 
+    def __bool__(self) -> bool:
+        return bool(self._heap)
+
     def put(self, delay: float, item: Piece) -> None:
         """`item` is due in `delay` seconds."""
         entry = (time.monotonic() + delay, next(self._count), item)

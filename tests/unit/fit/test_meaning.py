@@ -493,7 +493,7 @@ def calls_the_cached(x):
         over(math),
         os.path.join,
     ],
-    ids=lambda fn: getattr(fn, "__qualname__", repr(fn)),
+    ids=lambda fn: getattr(fn, "__qualname__", type(fn).__name__),
 )
 def test_what_changes_nothing_outside_may_travel(fn):
     assert stays_here(fn) is None
