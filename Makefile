@@ -27,7 +27,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test test-quick test-extra lint format bench bench-fit bench-flow dist lock clean
+.PHONY: help demo test test-quick test-nightly test-extra lint format bench bench-fit bench-flow dist lock clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -38,11 +38,14 @@ demo: $(VENV)/core/.ready ## run Plait over real input and compare it with doing
 	$(CORE) examples/demo.py $(ARGS)
 
 test: $(VENV)/dev/.ready ## every test that needs nothing but Python
-	$(PYTEST) -m "not extra" $(ARGS)
+	$(PYTEST) -m "not extra and not nightly" $(ARGS)
 
 QUICK := tests/unit tests/property tests/architecture tests/contract tests/faults/test_main_module.py
 test-quick: $(VENV)/dev/.ready ## what tells most in the least time, for further interpreters
-	$(PYTEST) -m "not extra and not slow" $(QUICK) $(ARGS)
+	$(PYTEST) -m "not extra and not slow and not nightly" $(QUICK) $(ARGS)
+
+test-nightly: $(VENV)/dev/.ready ## those that take many minutes: more random flows, a hundred kills
+	$(PYTEST) -m nightly $(ARGS)
 
 test-extra: $(VENV)/dev/.ready ## those that need more than Python (tests/README.md)
 	$(PYTEST) -m extra $(ARGS) || [ $$? -eq 5 ] # 5: there are none

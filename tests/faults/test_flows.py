@@ -88,7 +88,7 @@ def test_a_flow_that_is_killed_again_and_again_is_resumed(tmp_path):
     assert again <= 20 * 100, "more was run again than could be in hand"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", range(2, 7))
 def test_a_flow_that_is_killed_very_often_is_resumed(tmp_path, seed):

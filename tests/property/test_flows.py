@@ -139,7 +139,7 @@ def test_random_flows_agree_with_plain_python(stages, kind, asynchronously, unti
     agree(stages, kind, asynchronously, until, cancels)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(1800)
 @settings(max_examples=400, **ANY)
 @FLOWS

@@ -205,9 +205,9 @@ class Chain:
         """A stage has failed: the others end now, and the error is what the consumer gets."""
         if self._cancelled or self.closed:  # all of them are told why
             return
-        for other, drive in reversed(list(enumerate(self.drives))):  # the later ones first: they are to know why
-            if other != at and not (drive.lane.over or drive.closed):
-                drive.halt(error if other > at else RunCancelled("a later stage has failed"))
+        for drive in (*self.drives[at + 1 :], *self.drives[:at]):  # those behind it first: they are to know why
+            if not (drive.lane.over or drive.closed):
+                drive.halt(error if drive in self.drives[at:] else RunCancelled("a later stage has failed"))
 
     def cancel(self, why: str) -> None:
         """End the run: the consumer gets `RunCancelled`. From any thread; does not wait."""
