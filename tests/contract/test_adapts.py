@@ -71,7 +71,9 @@ class TestPlacement:
     def test_items_that_a_consumer_runs_itself_move_when_they_grow_heavy(self):
         run = plait.map(turns_heavy, range(5060))
         assert list(run) == list(range(5060))
-        assert (models(run)[0], models(run)[-1]) == ("serial", "processes")
+        first, *_, last = models(run)
+        assert first == "serial"
+        assert last.startswith("processes")  # with threads, where the machine is so busy that items seem to wait
 
     def test_a_loop_whose_thread_is_saturated_gets_others(self):
         run = plait.map(computes, range(900), width=64)

@@ -173,13 +173,14 @@ class Consuming:
             figures.consuming += began - self._handed[0]
             figures.consumed += self._handed[1]
             self._handed = None
-        results, begun = None, figures.finished  # what it takes to start is nobody's being slow
+        results, begun = None, figures.flowing is not None  # what it takes to start is nobody's being slow
         try:
             results = self.outlet.take()
             return results
         finally:
             now = time.perf_counter()
             figures.waited += now - began if begun else 0.0
+            figures.flowing = figures.flowing or now
             self._handed = (now, len(results)) if results else None
 
     async def results_async(self) -> AsyncIterator[Any]:
@@ -194,8 +195,10 @@ class Consuming:
             await self.close_async()
 
     async def _take_async(self) -> list[Any] | None:
-        began, begun = time.perf_counter(), self.figures.finished
+        began, begun = time.perf_counter(), self.figures.flowing is not None
         try:
             return await self.outlet.take_async()
         finally:
-            self.figures.waited += time.perf_counter() - began if begun else 0.0
+            now = time.perf_counter()
+            self.figures.waited += now - began if begun else 0.0
+            self.figures.flowing = self.figures.flowing or now

@@ -64,6 +64,7 @@ class Figures:
     bytes_in: int = 0
     held: float = 0.0  # seconds that the source was held back, since the buffer was full
     waited: float = 0.0  # seconds that the consumer waited for results
+    flowing: float | None = None  # when it had the first of them: from then on it is counted who holds up whom
     consumed: int = 0  # results that the consumer was handed, and is done with
     consuming: float = 0.0  # seconds that it took for them
     peak_memory: int = 0
@@ -82,6 +83,11 @@ class Figures:
         """The stage ended now, unless it had."""
         if self.ended is None:
             self.ended = time.perf_counter()
+
+    @property
+    def flowed(self) -> float:
+        """Seconds since its consumer had the first results, until it ended."""
+        return (self.ended or time.perf_counter()) - self.flowing if self.flowing is not None else 0.0
 
     @property
     def wall(self) -> float:

@@ -43,7 +43,7 @@ def feed(source: Iterator[Any], lane: Lane, outlet: Outlet) -> None:
 
 
 def _room(outlet: Outlet, figures: Figures) -> bool:
-    began, begun = time.perf_counter(), figures.finished  # while workers start, nothing is held back by anybody
+    began, begun = time.perf_counter(), figures.flowing  # while workers start, nothing is held back by anybody
     try:
         return outlet.wait_for_room(figures.read)
     finally:

@@ -129,7 +129,7 @@ def bottleneck(stages: tuple[Figures, ...]) -> str:
     wall = max(figures.wall for figures in stages)
     if wall < 0.1:
         return ""
-    waits = {f.stage: (f.held + f.waited) / wall - 1 for f in stages}  # both at once, for this share at least
+    waits = {f.stage: (f.held + f.waited) / max(f.flowed, 0.1) - 1 for f in stages}  # both at once, so much at least
     computes = {f.stage: f.cpu / wall for f in stages if f.placement is not None and f.placement.style == "serial"}
     computes = {f.stage: computes[f.stage] for f in stages if f.stage in computes and not f.seats > 1}
     worst = max(waits, key=waits.__getitem__)
@@ -138,6 +138,7 @@ def bottleneck(stages: tuple[Figures, ...]) -> str:
     busiest = max(computes, key=computes.__getitem__, default="")
     if busiest and computes[busiest] > 0.7:
         return busiest
-    if last.held > HELD * wall and last.waited < HELD * wall:
+    span = max(last.flowed, 0.1)
+    if last.held > HELD * span and last.waited < HELD * span:
         return "consumer"
-    return "source" if last.waited > 0.5 * wall else ""
+    return "source" if last.waited > 0.5 * span else ""
