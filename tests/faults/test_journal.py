@@ -154,9 +154,9 @@ class TestKilled:
             pages.put(pages.key(0), result(0))
             child = os.fork()
             if not child:
+                print(os.getpid(), flush=True)  # said by the child: it has let go of the lock by then
                 sys.stdin.read()
                 os._exit(0)
-            print(child, flush=True)
             time.sleep(60)
             """
         )
