@@ -8,6 +8,7 @@ import pytest
 
 import plait
 from tests.contract.models import cases
+from tests.contract.sources import SourceFailed, failing, failing_async
 
 
 def double(x):
@@ -79,21 +80,6 @@ def test_an_infinite_source_is_read_as_far_as_it_is_consumed(case):
     with case.map(double, source) as run:
         assert list(itertools.islice(run, 500)) == [x * 2 for x in range(500)]
     assert source.pulled < 70_000
-
-
-class SourceFailed(Exception):
-    pass
-
-
-def failing(after):
-    yield from range(after)
-    raise SourceFailed("no more")
-
-
-async def failing_async(after):
-    for x in range(after):
-        yield x
-    raise SourceFailed("no more")
 
 
 @cases()

@@ -12,6 +12,7 @@ import pytest
 import plait
 from plait import Failure, ItemTimeout, TooManyFailures, WorkerLost
 from tests.contract.models import cases
+from tests.contract.sources import SourceFailed, failing, failing_async
 
 NOW = plait.Retry(2, backoff=0)
 
@@ -119,21 +120,6 @@ def test_what_unbatch_cannot_take_apart_says_so(model):
 
 
 # --- a source that raises -----------------------------------------------------------------------------------------
-
-
-class SourceFailed(Exception):
-    pass
-
-
-def failing(after):
-    yield from range(after)
-    raise SourceFailed("no more")
-
-
-async def failing_async(after):
-    for x in range(after):
-        yield x
-    raise SourceFailed("no more")
 
 
 @cases()

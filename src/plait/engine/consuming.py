@@ -6,6 +6,7 @@ have become longer, the run goes on as a parallel one.
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 import itertools
@@ -30,7 +31,7 @@ from plait.placement import Placement
 __all__ = ["Consuming"]
 
 
-class Consuming:
+class Consuming(abc.ABC):
     """Hands out the results of one run."""
 
     function: Callable[[Any], Any]
@@ -55,23 +56,23 @@ class Consuming:
         self._handed: tuple[float, int] | None = None  # when the consumer got results, and how many
         self._cancelled: list[BaseException] = []  # what an inline run looks at between two items
 
+    @abc.abstractmethod
     def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Begin to read and to run, on `loop` where one is needed."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def close(self) -> None:
         """End everything that the run has started."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     async def close_async(self) -> None:
         """The same from the run's own event loop."""
-        raise NotImplementedError
 
-    def _begin(self) -> None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _begin(self) -> None: ...
 
-    def _begin_drive(self, source: Iterator[Any] | None = None) -> None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _begin_drive(self, source: Iterator[Any] | None = None) -> None: ...
 
     _consumed_inline = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -28,7 +29,7 @@ __all__ = ["Entrance"]
 LINGER = 0.002
 
 
-class Entrance:
+class Entrance(abc.ABC):
     """What a lane takes in. The lane itself gives it to seats (`dispatch`) and settles it (`_settled`).
 
     Concurrency: `offer`, `settle`, `probed` and their like belong to one thread (or coroutine) at a time, the source's.
@@ -57,16 +58,16 @@ class Entrance:
         self._source_error: BaseException | None = None
         self._lingering = False
 
+    @abc.abstractmethod
     def dispatch(self) -> None:
         """Give every seat with room what waits."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def broken(self, error: BaseException, traceback: str) -> None:
         """The run fails with `error`."""
-        raise NotImplementedError
 
-    def _settled(self, segments: list[Segment], *, dispatch: bool = True) -> None:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _settled(self, segments: list[Segment], *, dispatch: bool = True) -> None: ...
 
     # --- items that are to be run -----------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ each rule with a key, and passes when all are open; until then it waits at one t
 
 from __future__ import annotations
 
+import abc
 from collections import deque
 from collections.abc import Hashable
 from typing import Any, Final
@@ -93,7 +94,7 @@ class Row(_Fifo):
         self.turned_away = 0
 
 
-class Door(_Fifo):
+class Door(_Fifo, abc.ABC):
     """What one rule asks for one key, and the rows that wait for it.
 
     Parameters:
@@ -115,9 +116,9 @@ class Door(_Fifo):
         self.listed = False
         self.kept_for: Row | None = None
 
+    @abc.abstractmethod
     def opens(self, now: float) -> float:
         """When it is open: `now`, a later time, or `NEVER` (until somebody leaves)."""
-        raise NotImplementedError
 
     def left(self) -> None:
         """One user less."""

@@ -24,9 +24,8 @@ from plait.surface.advising.supply import Supply
 from plait.surface.advising.tries import PACED, Tries
 from plait.surface.advising.verdict import Limits, Row, holds_gil, judged
 from plait.surface.advising.words import an, code, evidence_in_words, noise, plural, sentence
-from plait.surface.calls import is_async
+from plait.surface.calls import is_async, name_of, total_of
 from plait.surface.options import rules_from
-from plait.surface.source import Source
 
 __all__ = ["Advice", "advise"]
 
@@ -74,8 +73,8 @@ def advise(
     progress, name = options.pop("progress", None), options.pop("name", None)
     _check(fn, items, sample, seconds)
     function = getattr(fn, "__plait_function__", fn)
-    rules = rules_from(name or _name(function), options, is_async=is_async(fn))
-    total, began = _total(items), time.perf_counter()
+    rules = rules_from(name or name_of(function), options, is_async=is_async(fn))
+    total, began = total_of(items), time.perf_counter()
     with Supply(items, sample) as supply, _told(progress) as tell:
         tell(f"{rules.name}: measuring the first items")
         seen = sampled(function, supply, rules, is_async=is_async(fn))
@@ -100,20 +99,6 @@ def _check(fn: Any, items: Any, sample: Any, seconds: Any) -> None:
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if not (number and 0 < seconds < math.inf):
         raise OptionError("seconds", seconds, "it takes seconds above 0")
-
-
-def _name(fn: Any) -> str:
-    while hasattr(fn, "func"):
-        fn = fn.func
-    return str(getattr(fn, "__name__", None) or type(fn).__name__)
-
-
-def _total(items: Any) -> int | None:
-    """Items of the whole input, where that is cheap to learn."""
-    try:
-        return items.total_hint() if isinstance(items, Source) else len(items)
-    except (TypeError, AttributeError, NotImplementedError):
-        return None
 
 
 @contextlib.contextmanager

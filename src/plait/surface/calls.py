@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-__all__ = ["Spread", "is_async", "items_of", "name_of"]
+from plait.engine.source import length
+
+__all__ = ["Spread", "is_async", "items_of", "name_of", "total_of"]
 
 
 class Spread:
@@ -55,3 +57,9 @@ def items_of(items: Any, who: str) -> Any:
     if not hasattr(items, "__iter__") and not hasattr(items, "__aiter__") and not hasattr(items, "__getitem__"):
         raise TypeError(f"{who} takes an iterable of items; got {type(items).__name__!r}.")
     return items
+
+
+def total_of(items: Any) -> int | None:
+    """About how many items there are, where that is cheap to learn."""
+    total, hint = length(items), getattr(items, "total_hint", None)
+    return hint() if total is None and callable(hint) else total

@@ -7,9 +7,10 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from plait.failure import shown
+from plait.surface.calls import total_of
 from plait.surface.flow import Flow
 
-__all__ = ["First", "first", "total_of"]
+__all__ = ["First", "first"]
 
 T = TypeVar("T")
 
@@ -54,12 +55,3 @@ def first(flow: Flow[T], count: int) -> Flow[T]:
     """`flow` over the first `count` items of its source."""
     only = FirstAsync if hasattr(flow._items, "__aiter__") else First
     return Flow(only(flow._items, count), flow._before, flow._steps)
-
-
-def total_of(items: Any) -> int | None:
-    """About how many items there are, where that is cheap to learn."""
-    try:
-        return len(items)
-    except (TypeError, AttributeError, NotImplementedError):
-        hint = getattr(items, "total_hint", None)
-        return hint() if callable(hint) else None

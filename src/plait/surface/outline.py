@@ -7,8 +7,8 @@ from typing import Any
 
 from plait.engine.regroup import Batched, Regroup, Windowed, Written, unbatch
 from plait.failure import shown
-from plait.surface.calls import Spread, name_of
-from plait.surface.first import First, total_of
+from plait.surface.calls import Spread, name_of, total_of
+from plait.surface.first import First
 from plait.surface.flow import Flow
 from plait.surface.shapes import Filter, FilterAsync, FlatMap, FlatMapAsync, Tap, TapAsync
 from plait.surface.source import Source

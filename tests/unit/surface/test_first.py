@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 import plait
-from plait.surface.first import First, first, total_of
+from plait.surface.calls import total_of
+from plait.surface.first import First, first
 
 
 async def letters():
