@@ -13,6 +13,10 @@ __all__ = ["Outlet", "Segment"]
 #: Items that there must be room for at most before the source is woken: a slow consumer frees few at a time.
 WAKE = 32
 
+#: Seconds after which a waiting consumer looks up. CPython runs signal handlers between instructions: one that comes
+#: when the main thread is about to wait for a lock, but does not yet, would only be handled once the lock is free.
+GLANCE = 0.5
+
 #: First index, how many items it accounts for, and their results (fewer where failures were left out).
 Segment = tuple[int, int, list[Any]]
 
@@ -109,7 +113,8 @@ class Outlet:
                 if results is not _NOTHING:
                     return cast("list[Any] | None", results)
                 gate = _gate(self._consumers)
-            gate.acquire()
+            while not gate.acquire(timeout=GLANCE):
+                pass
 
     async def take_async(self) -> list[Any] | None:
         """The same for a consumer on an event loop."""

@@ -1,7 +1,9 @@
 """Where results wait for the consumer, and what bounds the source."""
 
 import asyncio
+import signal
 import threading
+import time
 from queue import SimpleQueue
 
 import pytest
@@ -232,3 +234,32 @@ def test_room_that_a_shrunk_buffer_has_is_enough():
     outlet.put([(0, 4, [1, 2, 3, 4])])
     assert outlet.take() == [1, 2, 3, 4]
     assert outlet.wait_for_room(4)
+
+
+def test_a_signal_that_came_before_the_wait_is_handled_all_the_same():
+    """Caught by a thread other than the one that waits, it does not end that one's wait for a lock; nor would one that
+    came just before it."""
+    outlet = Outlet(True, 10)
+
+    class Caught(Exception):
+        pass
+
+    def handler(number, frame):
+        raise Caught
+
+    def signal_own_thread():
+        while not outlet._consumers:
+            time.sleep(0.001)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    emergency = threading.Timer(WAIT, outlet.finish)
+    emergency.start()  # what ends the wait of a consumer that has not noticed
+    try:
+        threading.Thread(target=signal_own_thread, daemon=True).start()
+        with pytest.raises(Caught):
+            outlet.take()
+        assert not outlet.over
+    finally:
+        emergency.cancel()
+        signal.signal(signal.SIGUSR1, before)
