@@ -85,7 +85,7 @@ class Probe:
         self._samples: list[Sample] = []
         self._sizes: list[tuple[int, int]] = []
         self._resident = 0
-        self._helped = self._alone = 0.0
+        self._helped = self._alone = 0.0  # CPU seconds of all threads, and of the one that runs the items
         self._first_switches = self._switches = 0
         self._items = self._raised = self._imported = 0
         self._source = self._process = self._computed = 0.0
@@ -209,15 +209,17 @@ class Probe:
         self._canary.__enter__()
         self._clock, self._started = clock, time.perf_counter()
         self._resident = resident_bytes(os.getpid()) or 0
-        self._reading = clock.read()
+        self._reading, self._process = clock.read(), time.process_time()
 
     def _sample(self) -> None:
         """Close a sample: the first item's is its own."""
         before, now = self._reading, self._clock.read() if self._clock else self._reading
         process = time.process_time()
-        if self._samples:  # what all threads together computed, beyond the first item
-            self._helped += process - self._process
-            self._alone += now.cpu - before.cpu
+        helped, alone = process - self._process, now.cpu - before.cpu
+        if len(self._samples) == 1:  # the first item's counts only as long as it is all there is
+            self._helped = self._alone = 0.0
+        self._helped += helped
+        self._alone += alone
         self._process = process
         cpus = tuple(self._cpus)
         queued = None

@@ -117,6 +117,23 @@ def test_hashing_compressing_and_numpy_compute_without_the_gil(fn: Callable[[Any
     )
 
 
+def test_threads_of_its_own_show_in_a_first_item_that_is_all_there_is():
+    """A product of matrices on a busy machine: its threads wait for each other, and one item is long enough."""
+
+    def with_a_helper(x: Any) -> None:
+        helper = threading.Thread(target=hashlib.pbkdf2_hmac, args=("sha256", b"a", b"b", 300_000))
+        helper.start()
+        hashlib.pbkdf2_hmac("sha256", b"a", b"b", 300_000)
+        helper.join()
+
+    def one(x: Any) -> Any:
+        with Probe() as probe:
+            probe.call(with_a_helper, x)
+            return probe.evidence()
+
+    assert_mostly(lambda found: found.items == 1 and found.threads > 1.3, lambda: one(0))
+
+
 def test_short_calls_that_let_the_gil_go_for_a_moment_hold_it():
     """NumPy does so for small arrays: nobody else gets anything done in these moments."""
     small = np.arange(100)
