@@ -199,7 +199,8 @@ class TestFew:
 
     def test_slow_items_are_tried_on_what_is_predicted_first(self):
         advice = plait.advise(sleeps_long, range(200), seconds=1.0)
-        assert advice.model == "threads"
+        assert "threads" in tried(advice)
+        assert advice.model in ("threads", "processes+threads")  # as good, where others keep this process from the CPU
 
     def test_one_is_singular(self):
         assert plait.advise(sums, [1]).notes[-1] == "1 item was run, each once."
