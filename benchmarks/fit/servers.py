@@ -8,16 +8,16 @@ progress; past that, the time grows with the square of their number, so that 128
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import ClassVar
+
+from benchmarks.serving import serve
+from benchmarks.serving import serving as process_serving
 
 __all__ = ["serving"]
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 FIXED, HEALTHY, MOST_HEALTHY, MOST_ACCEPTED = 0.05, 0.04, 64, 100
 
 
@@ -60,27 +60,13 @@ class Answering(asyncio.Protocol):
             self.transport.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
 
 
-async def serve(kind: str) -> None:
-    """Serve until standard input is closed, which happens when whoever started this is gone."""
-    Answering.kind = kind
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(Answering, "127.0.0.1", 0, backlog=4096)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    gone = asyncio.Event()
-    loop.add_reader(sys.stdin, gone.set)
-    await gone.wait()
-
-
 @contextmanager
 def serving(kind: str) -> Iterator[tuple[int, int]]:
     """A server in a process of its own: its port and its process id."""
-    command = [sys.executable, "-m", "benchmarks.fit.servers", kind]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        try:
-            yield int(process.stdout.readline()), process.pid  # type: ignore[union-attr]
-        finally:
-            process.kill()
+    with process_serving("benchmarks.fit.servers", kind) as found:
+        yield found
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1]))
+    Answering.kind = sys.argv[1]
+    asyncio.run(serve(Answering))

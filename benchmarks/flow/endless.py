@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from benchmarks.burn import MILLISECOND, burn
 from benchmarks.flow.paired import CORES
-from benchmarks.flow.work import MILLISECOND, burn
 from benchmarks.harness import Check, Figure, Medians, Row
 from benchmarks.meter import Meter
 from benchmarks.work import drain

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from benchmarks.flow.work import MILLISECOND, burn
+from benchmarks.burn import MILLISECOND, burn
 from benchmarks.harness import Check, Figure, Medians, Row
 from benchmarks.meter import Meter
 from benchmarks.work import noop, numbers

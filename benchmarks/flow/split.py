@@ -13,8 +13,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any
 
+from benchmarks.burn import MILLISECOND, burn
 from benchmarks.flow.paired import CORES
-from benchmarks.flow.work import MILLISECOND, burn
 from benchmarks.harness import Check, Figure, Medians, Row
 from benchmarks.meter import Meter
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from weakref import WeakKeyDictionary
 
-__all__ = ["burn", "expected", "fetch", "page_of", "parse", "store", "urls", "wrong_pages"]
+__all__ = ["expected", "fetch", "page_of", "parse", "store", "urls", "wrong_pages"]
 
 DIGITS, PAGE_BYTES = 8, 4096
 #: So many times `parse` goes over a page: about 3 ms on the machines of today. The bound is measured, not assumed.
@@ -130,17 +130,3 @@ def wrong_pages(results: Iterable[Record], count: int, ordered: bool) -> str | N
     if sorted(found) == wanted:
         return "the results are right, but not in order"
     return f"{len(found)} results for {count} items, {len(set(found) & set(wanted))} of them right"
-
-
-# --- computing ------------------------------------------------------------------------------------------------------
-
-#: Rounds of `burn` that take about a millisecond.
-MILLISECOND = 20_000
-
-
-def burn(rounds: int) -> int:
-    """Compute with the GIL held."""
-    total = 0
-    for number in range(rounds):
-        total += number * number % 7
-    return total

@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import pty
 import random
 import signal
 import subprocess
@@ -16,7 +15,7 @@ import psutil
 import pytest
 
 import plait
-from tests.faults.test_parent import read, wait_for
+from tests.faults.interrupting import interrupted
 
 # --- killed, and resumed ------------------------------------------------------------------------------------------
 
@@ -134,29 +133,12 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize("model", ["serial", "threads", "processes", "auto"])
 @pytest.mark.parametrize("consumer", ["sync", "async"])
 def test_ctrl_c_on_a_terminal_ends_a_flow(tmp_path, model, consumer):
-    script, out = tmp_path / "script.py", tmp_path / "out.jsonl"
-    script.write_text(INTERRUPTED)
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execv(sys.executable, [sys.executable, str(script), model, consumer, str(out)])
-    said = b""
-    try:
-        while b"RUNNING" not in said:
-            said += read(terminal)
-        family = psutil.Process(pid).children(recursive=True)
-        began = time.monotonic()
-        os.write(terminal, b"\x03")
-        while b"INTERRUPTED" not in said:
-            said += read(terminal)
-        status, took = wait_for(pid, began)
-    finally:
-        if psutil.pid_exists(pid):
-            os.kill(pid, signal.SIGKILL)
-        os.close(terminal)
-    assert status == 130, said.decode()
-    assert took < 2
-    assert b"Traceback" not in said, said.decode()
-    assert psutil.wait_procs(family, timeout=1)[1] == []
+    out = tmp_path / "out.jsonl"
+    ended = interrupted(tmp_path, INTERRUPTED, model, consumer, str(out))
+    assert (ended.code, "INTERRUPTED" in ended.said) == (130, True), ended.said
+    assert ended.seconds < 2
+    assert "Traceback" not in ended.said, ended.said
+    assert ended.left == []
     assert not out.exists()
 
 

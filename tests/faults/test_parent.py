@@ -1,17 +1,15 @@
 """The parent's own end: killed, interrupted on a terminal, or forked while its pool lives."""
 
 import os
-import pty
-import signal
 import subprocess
 import sys
-import threading
 import time
 
 import psutil
 import pytest
 
 import plait
+from tests.faults.interrupting import interrupted
 
 KILLED = """
 import os, subprocess, sys, time, threading
@@ -153,48 +151,11 @@ INTERRUPTIBLE = [
 
 @pytest.mark.parametrize(("model", "kind", "consumer"), INTERRUPTIBLE)
 def test_ctrl_c_on_a_terminal_ends_a_script(tmp_path, model, kind, consumer):
-    script = tmp_path / "script.py"
-    script.write_text(INTERRUPTED)
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execv(sys.executable, [sys.executable, str(script), model, kind, consumer])
-    said = b""
-    try:
-        while b"RUNNING" not in said:
-            said += read(terminal)
-        family = psutil.Process(pid).children(recursive=True)
-        began = time.monotonic()
-        os.write(terminal, b"\x03")
-        while b"INTERRUPTED" not in said:
-            said += read(terminal)
-        took = wait_for(pid, began)
-    finally:
-        if psutil.pid_exists(pid):
-            os.kill(pid, signal.SIGKILL)
-        os.close(terminal)
-    assert took[0] == 130, said.decode()
-    assert took[1] < 2
-    assert b"Traceback" not in said, said.decode()
-    _, left = psutil.wait_procs(family, timeout=1)
-    assert left == []
-
-
-def read(terminal):
-    try:
-        data = os.read(terminal, 65536)
-    except OSError:
-        data = b""
-    assert data, "the script ended early"
-    return data
-
-
-def wait_for(pid, began):
-    while time.monotonic() - began < 10:
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status), time.monotonic() - began
-        threading.Event().wait(0.005)  # nobody tells us
-    return None, time.monotonic() - began
+    ended = interrupted(tmp_path, INTERRUPTED, model, kind, consumer)
+    assert (ended.code, "INTERRUPTED" in ended.said) == (130, True), ended.said
+    assert ended.seconds < 2
+    assert "Traceback" not in ended.said, ended.said
+    assert ended.left == []
 
 
 def test_a_fork_of_the_parent_makes_a_pool_of_its_own(pool):

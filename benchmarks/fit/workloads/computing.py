@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
+from benchmarks.burn import MILLISECOND, burn, burnt
 from benchmarks.fit.grid import SERIAL, chunked, process_threads, processes, threads
 from benchmarks.fit.workload import Workload
-from benchmarks.fit.workloads.burn import MILLISECOND, burn, burnt
 
 
 def noop(x: int) -> int:

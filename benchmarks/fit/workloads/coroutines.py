@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from benchmarks.burn import MILLISECOND, burn, burnt
 from benchmarks.fit.grid import loops, process_loops
 from benchmarks.fit.workload import GATHER, Workload
-from benchmarks.fit.workloads.burn import MILLISECOND, burn, burnt
 from benchmarks.fit.workloads.waiting import Asking
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]

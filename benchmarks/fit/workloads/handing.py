@@ -7,9 +7,9 @@ from functools import cached_property
 from random import Random
 from typing import Any
 
+from benchmarks.burn import MILLISECOND, burn, burnt
 from benchmarks.fit.grid import SERIAL, chunked, process_threads, processes, threads
 from benchmarks.fit.workload import Workload
-from benchmarks.fit.workloads.burn import MILLISECOND, burn, burnt
 
 PATTERNS = (b"ab", b"\x00\x01", b"yz")
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
+from benchmarks.burn import MILLISECOND, burn, burnt
 from benchmarks.fit.grid import SERIAL, chunked, process_threads, processes, threads
 from benchmarks.fit.workload import THREADS_ONLY, Workload
-from benchmarks.fit.workloads.burn import MILLISECOND, burn, burnt
 
 #: What `counted` counts.
 COUNT = 0

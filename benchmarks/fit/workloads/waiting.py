@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from benchmarks.burn import MILLISECOND, burn, burnt
 from benchmarks.fit.grid import SERIAL, process_threads, processes, threads
 from benchmarks.fit.servers import serving
 from benchmarks.fit.workload import Workload
-from benchmarks.fit.workloads.burn import MILLISECOND, burn, burnt
 
 #: A connection for each thread.
 _local = threading.local()

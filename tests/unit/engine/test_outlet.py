@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import threading
-import time
 from queue import SimpleQueue
 
 import pytest
@@ -239,7 +238,7 @@ def test_room_that_a_shrunk_buffer_has_is_enough():
 def test_a_signal_that_came_before_the_wait_is_handled_all_the_same():
     """Caught by a thread other than the one that waits, it does not end that one's wait for a lock; nor would one that
     came just before it."""
-    outlet = Outlet(True, 10)
+    outlet, waits = Outlet(True, 10), threading.Event()
 
     class Caught(Exception):
         pass
@@ -247,11 +246,18 @@ def test_a_signal_that_came_before_the_wait_is_handled_all_the_same():
     def handler(number, frame):
         raise Caught
 
+    class Consumers(list):
+        """Tells when one waits."""
+
+        def append(self, wakes):
+            super().append(wakes)
+            waits.set()
+
     def signal_own_thread():
-        while not outlet._consumers:
-            time.sleep(0.001)
+        waits.wait()
         signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
 
+    outlet._consumers = Consumers()
     before = signal.signal(signal.SIGUSR1, handler)
     emergency = threading.Timer(WAIT, outlet.finish)
     emergency.start()  # what ends the wait of a consumer that has not noticed
