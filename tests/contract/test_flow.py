@@ -252,6 +252,7 @@ def test_names_are_made_unique():
         (lambda flow: flow.to(plait.write.jsonl("out.jsonl"), width=3), OptionError, "a writer takes no options"),
         (lambda flow: flow.to("out.jsonl"), TypeError, "takes a function; got 'str'"),
         (lambda flow: flow.map(double).run(nope=1), UnknownOption, "There is no option 'nope'"),
+        (lambda flow: flow.map(double).run(name="x"), OptionError, r"\.map\(fn, name=\.\.\.\)"),
         (lambda flow: flow.map(double).run(width=0), OptionError, "a whole number from 1"),
         (lambda flow: flow.map(double).run(progress=3), OptionError, "True, False or None"),
         (lambda flow: flow.map(double).run(journal=3), OptionError, "a path"),
@@ -396,6 +397,22 @@ def test_an_async_flow_inside_a_coroutine(case):
         return sum(await plait.flow(range(x)).map(twice).map(abs).run())
 
     assert list(plait.flow(range(6)).map(inner, model=case.model, workers=2)) == [x * (x - 1) for x in range(6)]
+
+
+@pytest.mark.parametrize("how", ["tap", "filter"])
+def test_a_tap_or_filter_that_changes_its_item_is_refused_with_a_journal(tmp_path, how):
+    """A rerun would go on with the item as it was."""
+
+    def mark(item):
+        item["seen"] = True
+        return True
+
+    def flow():
+        return getattr(plait.flow([{"a": 1}]), how)(mark).map(dict)
+
+    assert list(flow()) == [{"a": 1, "seen": True}]
+    with pytest.raises(plait.JournalError, match=r"has changed its item.*Change items in \.map\(\)"):
+        list(flow().run(journal=tmp_path / "run.db"))
 
 
 def test_what_gives_back_the_item_is_journalled_by_its_verdict(tmp_path):

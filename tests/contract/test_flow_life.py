@@ -3,6 +3,9 @@
 import asyncio
 import gc
 import itertools
+import os
+import signal
+import sys
 import threading
 import time
 
@@ -351,3 +354,134 @@ def test_iterating_with_for_on_the_loop_that_runs_items_is_refused(model):
                 pass
 
     asyncio.run(consume())
+
+
+def left_after_one(run):
+    with run:
+        results = iter(run)
+        next(results)
+
+
+class TestTroubleAtTheEnd:
+    def test_ctrl_c_while_it_closes_still_ends_it(self, tmp_path, nothing_running):
+        class Interrupting:
+            def close(self):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.3)
+
+        def first(x, it):
+            return x
+
+        resources = {"it": Interrupting}
+        run = plait.flow(range(5)).map(first, model="threads", width=1, resources=resources).run(journal=tmp_path / "j")
+        seen = []
+        with run.observe(seen.append), pytest.raises(KeyboardInterrupt):
+            left_after_one(run)
+        assert type(seen[-1]).__name__ == "RunFinished"
+        assert list(plait.flow(range(3)).map(abs, model="threads").run(journal=tmp_path / "j")) == [0, 1, 2]
+
+    def test_a_resource_that_cannot_be_closed_is_told(self):
+        class Stubborn:
+            def close(self):
+                raise RuntimeError("cannot close")
+
+        def first(x, it):
+            return x
+
+        run = plait.flow(range(100)).map(first, model="serial", resources={"it": Stubborn}).run()
+        with pytest.raises(RuntimeError, match="cannot close"):
+            left_after_one(run)
+
+    def test_an_async_run_with_a_sink_leaves_no_thread(self, tmp_path):
+        async def consume():
+            results = await plait.flow(range(5)).map(abs, model="threads").to(plait.write.jsonl(tmp_path / "o")).run()
+            return results, [thread.name for thread in threading.enumerate() if thread.name.startswith("asyncio")]
+
+        assert asyncio.run(consume()) == ([0, 1, 2, 3, 4], [])
+
+    def test_a_signal_is_handled_while_a_batch_waits_for_its_items(self, until):
+        """Caught by another thread, it does not end the wait by itself."""
+
+        class Caught(Exception):
+            pass
+
+        def handler(number, frame):
+            raise Caught
+
+        give_up, main = threading.Event(), threading.get_ident()
+
+        def source():
+            yield from (1, 2)
+            give_up.wait(10)
+
+        def waits_for_the_third():
+            frame = sys._current_frames()[main]
+            return (frame.f_code.co_name, frame.f_back.f_code.co_name) == ("wait", "get")
+
+        def signal_own_thread():
+            until(waits_for_the_third, 10, "the wait for the third item")
+            signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+        before = signal.signal(signal.SIGUSR1, handler)
+        try:
+            threading.Thread(target=signal_own_thread, daemon=True).start()
+            began = time.monotonic()
+            with pytest.raises(Caught):
+                for _ in plait.flow(source()).map(abs, model="threads").batch(2, within=0.1):
+                    pass
+            assert time.monotonic() - began < 5
+        finally:
+            give_up.set()
+            signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_predicate_may_take_a_lock_that_is_held_while_the_run_is_cancelled():
+    lock, asked = threading.Lock(), threading.Event()
+
+    def worth(error):
+        asked.set()
+        with lock:
+            return True
+
+    def fails(x):
+        raise ValueError(x)
+
+    retry = plait.Retry(3, backoff=0.01, on=worth)
+    run = plait.map(fails, range(1000), model="threads", retries=retry, on_error="skip")
+
+    def cancels():
+        with lock:
+            run.start()
+            asked.wait(10)
+            run.cancel()
+
+    canceller = threading.Thread(target=cancels, daemon=True)
+    canceller.start()
+    canceller.join(10)
+    assert not canceller.is_alive(), "the predicate and cancel() wait for each other"
+    with pytest.raises(RunCancelled):
+        list(run)
+
+
+def test_a_key_function_may_take_a_lock_that_is_held_while_the_run_is_cancelled():
+    lock, asked = threading.Lock(), threading.Event()
+
+    def key(x):
+        asked.set()
+        with lock:
+            return x % 3
+
+    run = plait.map(abs, range(1000), model="threads", limit=plait.Limit(2, key=key))
+
+    def cancels():
+        with lock:
+            run.start()
+            asked.wait(10)
+            run.cancel()
+
+    canceller = threading.Thread(target=cancels, daemon=True)
+    canceller.start()
+    canceller.join(10)
+    assert not canceller.is_alive(), "the key function and cancel() wait for each other"
+    with pytest.raises(RunCancelled):
+        list(run)

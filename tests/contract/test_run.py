@@ -264,3 +264,27 @@ def test_a_task_that_is_cancelled_while_it_awaits_a_run_ends_the_run(case):
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(consume())
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("model", ["threads", "processes"])
+def test_threads_that_share_an_iterator_cannot_crash_the_interpreter(model):
+    """A run has one consumer. Another thread is told so, or gets results as well; nothing is lost on the way."""
+    results = iter(plait.map(nap, range(300), model=model, workers=2))
+    taken, refused = [], []
+
+    def take():
+        try:
+            while True:
+                taken.append(next(results))
+        except StopIteration:
+            pass
+        except ValueError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all("already executing" in str(error) for error in refused)
+    assert sorted(taken) == list(range(300))

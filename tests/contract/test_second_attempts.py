@@ -1,5 +1,7 @@
 """Items that are run again - retried, rerun after a crash, hedged - end once, whatever else is set."""
 
+import time
+
 import pytest
 
 import plait
@@ -55,3 +57,19 @@ def test_a_hedged_item_that_hangs_twice_is_settled_once(model, ordered):
     results = list(run)
     assert sum(isinstance(result, plait.Failure) for result in results) == 1
     assert sorted(result for result in results if not isinstance(result, plait.Failure)) == [*range(30), *range(31, 60)]
+
+
+@pytest.mark.parametrize(
+    "rules", [{"width": 1}, {"width": 4, "limit": 1}, {"limit": plait.Limit(1, key=lambda x: "one for all")}]
+)
+def test_a_second_issue_still_in_line_when_the_first_answers_is_not_run(rules):
+    calls = []
+
+    def slow_once(x):
+        calls.append(x)
+        time.sleep(0.6 if x == 60 else 0.01)
+        return x
+
+    hedge = plait.Hedge(0.9, most=0.2)
+    assert list(plait.map(slow_once, range(70), model="threads", hedge=hedge, **rules)) == list(range(70))
+    assert calls.count(60) == 1

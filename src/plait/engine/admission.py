@@ -19,6 +19,10 @@ class Pages(Protocol):
         """What an item is known by."""
         ...
 
+    def unchanged(self, item: Any, key: bytes) -> None:
+        """Of a tap or a filter only the verdict is remembered: refuse one that has changed its item."""
+        ...
+
     def take(self, key: bytes) -> tuple[bool, Any]:
         """Whether a result is there for one more item of this key, and the result."""
         ...
@@ -93,5 +97,7 @@ class Admission:
                 if key is not None and len(values) == count and type(values[at]) is not Failure:
                     value = values[at]
                     if self._returns_item:
+                        for kept in value if self._spread else (value,):
+                            self.pages.unchanged(kept, key)
                         value = len(value) if self._spread else 1
                     self.pages.put(key, value)

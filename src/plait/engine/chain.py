@@ -16,10 +16,13 @@ import itertools
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from plait.engine.admission import Admission
 from plait.engine.drive import Drive
+from plait.engine.ending import in_thread, side_by_side
 from plait.engine.figures import Figures
 from plait.engine.fuse import may_fuse
 from plait.engine.given import given
@@ -195,7 +198,7 @@ class Chain:
     async def _beside(self, call: Callable[[], None]) -> None:
         """Call what may wait for a disk: not in the event loop's thread then."""
         if self._book is not None or self._sinks:
-            await asyncio.to_thread(call)
+            await in_thread(partial(copy_context().run, call))
         else:
             call()
 
@@ -226,16 +229,13 @@ class Chain:
         """End everything that the run has started, within 2 s. Safe to call twice."""
         if not self._closing():
             return
-        closers = [
-            threading.Thread(target=drive.close, name="plait-close", daemon=True)
-            for drive in self.drives
-            if drive.started and not drive.closed
-        ]
-        for closer in closers:
-            closer.start()
-        for closer in closers:
-            closer.join()
-        self._ended()
+        errors: list[BaseException] = []
+        try:
+            side_by_side([drive.close for drive in self.drives if drive.started and not drive.closed], errors)
+        finally:
+            self._ended()
+        if errors and self._error is None:  # else that is the news
+            raise errors[0]
 
     async def close_async(self) -> None:
         """The same from the run's own event loop, which goes on meanwhile."""

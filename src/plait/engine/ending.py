@@ -7,14 +7,14 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from plait.engine.lane import Lane
 from plait.engine.loops import LoopThread
 from plait.places.crew import Crew
 
-__all__ = ["Ending"]
+__all__ = ["Ending", "in_thread", "side_by_side"]
 
 log = logging.getLogger("plait")
 
@@ -69,9 +69,9 @@ class Ending:
         try:
             if getattr(runner, "loop", None) is asyncio.get_running_loop():
                 stuck = await runner.close(self._patience())
-                stuck += await _in_thread(self._end_left) if self.left else []
+                stuck += await in_thread(self._end_left) if self.left else []
             else:
-                stuck = await _in_thread(self._end_crew)
+                stuck = await in_thread(self._end_crew)
         finally:
             self._check(stuck)
 
@@ -135,7 +135,23 @@ class Ending:
             log.warning("The run is over, but still running (nothing can stop it): %s.", "; ".join(stuck))
 
 
-async def _in_thread(call: Callable[[], Any]) -> Any:
+def side_by_side(calls: Sequence[Callable[[], object]], errors: list[BaseException]) -> None:
+    """Make all of `calls`, each in a thread of its own, and wait for them; what they raise is added to `errors`."""
+
+    def make(call: Callable[[], object]) -> None:
+        try:
+            call()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=make, args=(call,), name="plait-close", daemon=True) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+async def in_thread(call: Callable[[], Any]) -> Any:
     """Run a blocking `call` in a thread that is gone afterwards."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()

@@ -118,12 +118,15 @@ class Entrance(abc.ABC):
         """An item waits for leave to begin."""
         segments: list[Segment] = []
         failed = None
+        try:
+            piece.keys = gate.keys(piece.items[0])
+        except BaseException as error:  # the user's key function
+            failed = raised(error, 0.0)
         with self.lock:
             self.figures.read += 1
-            try:
-                gate.put(piece, piece.items[0])
-            except BaseException as error:  # the user's key function
-                failed = raised(error, 0.0)
+            if failed is None:
+                gate.line_up(piece, piece.keys)
+            else:
                 self.intake.fail(Chunk.of(0, piece), 0, failed, segments, final=True)
         if failed is not None:
             self._settled(segments)
@@ -151,6 +154,8 @@ class Entrance(abc.ABC):
     def probed(self, outcomes: Sequence[tuple[Any, Any, Raised | None]]) -> None:
         """The next items were run by the probe already: take their results, or how they failed. Before any `offer`."""
         segments: list[Segment] = []
+        failures = [failed for _, _, failed in outcomes if failed is not None]
+        self.outcomes.ask(failures)
         with self.lock:
             for item, value, failed in outcomes:
                 piece = Piece(self.figures.read, [item])
@@ -164,8 +169,9 @@ class Entrance(abc.ABC):
                     self.intake.tell(piece, 0, 1)
                 else:
                     self.intake.fail(Chunk.of(0, piece), 0, failed, segments)
+        self.outcomes.forget(failures)
         if self.hub.wanted:
-            count, lost = len(outcomes), sum(failed is not None for _, _, failed in outcomes)
+            count, lost = len(outcomes), len(failures)
             self.hub.emit(ChunkFinished(stage=self.rules.name, items=count, failed=lost, seconds=0.0))
         self._settled(segments)
 
@@ -187,6 +193,8 @@ class Entrance(abc.ABC):
     def probed_late(self, index: int, item: Any, value: Any, failed: Raised | None) -> None:
         """A reserved item has its outcome."""
         segments: list[Segment] = []
+        failures = [failed] if failed is not None else []
+        self.outcomes.ask(failures)
         with self.lock:
             if self.over:
                 return
@@ -197,6 +205,7 @@ class Entrance(abc.ABC):
                 self.intake.tell(piece, 0, 1)
             else:
                 self.intake.fail(Chunk.of(0, piece), 0, failed, segments)
+        self.outcomes.forget(failures)
         if self.hub.wanted:
             self.hub.emit(ChunkFinished(stage=self.rules.name, items=1, failed=int(failed is not None), seconds=0.0))
         self._settled(segments)

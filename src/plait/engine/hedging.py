@@ -55,6 +55,10 @@ class Hedging:
         """Whether the other of two issues has answered."""
         return index in self._answered
 
+    def came_to_nothing(self, index: int) -> bool:
+        """Whether a second issue that is about to begin need not, since the first has answered; it is accounted for."""
+        return index in self._answered and self.ignored(index, succeeded=False)
+
     def ignored(self, index: int, *, succeeded: bool) -> bool:
         """Whether what one of two issues came to does not count: the other has answered, or still may."""
         left = self._open.get(index)

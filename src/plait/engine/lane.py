@@ -129,6 +129,10 @@ class Lane(Entrance):
         line, posts = self.line, self.posts.values()
         for post in sorted(posts, key=_load):
             while (room := line.room(post, posts)) > 0 and (piece := line.next(post, room, posts)) is not None:
+                if self.hedging is not None and self.hedging.came_to_nothing(piece.start):
+                    if line.gate is not None:
+                        line.gate.give_back(piece)
+                    continue
                 chunk = Chunk.of(line.number(len(piece.items)), piece)
                 post.chunks[chunk.seq] = chunk
                 post.in_hand += len(piece.items)
@@ -221,7 +225,8 @@ class Lane(Entrance):
     def arrived(self, seat: Seat, batch: Batch, weight: int, cpu: float) -> None:
         """Results came."""
         segments: list[Segment] = []
-        count = len(batch.values)
+        count, failures = len(batch.values), [failed for _, failed in batch.errors]
+        self.outcomes.ask(failures)
         with self.lock:
             post = self.posts.get(seat)
             if post is None or self.over:
@@ -244,6 +249,7 @@ class Lane(Entrance):
                 resized = self.conductor.heard(seat.crew, count, failed, batch.seconds, cpu, busy)
             if seat.can_kill and not post.condemned:
                 post.condemned = seat.worn()
+        self.outcomes.forget(failures)
         if verdict is not None:
             self.on_verdict(verdict)
         if self.hedging is not None:

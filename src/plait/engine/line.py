@@ -60,10 +60,7 @@ class Line:
     def put_back(self, piece: Piece, *, first: bool = False) -> None:
         """`piece` is to be run (again), before the source's items; with `first`, before the others that are."""
         if self.gate is not None:
-            try:
-                self.gate.put(piece, piece.items[0], first=True)
-            except Exception:  # the user's key function, which went well before: the item has had its leave
-                self.alone.append(piece)
+            self.gate.line_up(piece, piece.keys, first=True)
             return
         queue = self.here if piece.here else self.alone if piece.alone else self.again
         if first:
@@ -78,6 +75,8 @@ class Line:
 
     def skip(self, index: int) -> None:
         """The next item, `index`, need not be run. Under the lock, in the source's thread."""
+        if self.gate is not None:  # each item waits there under its own index
+            return
         last = self.gaps[-1] if self.gaps else None
         if last is not None and last[0] + last[1] == index:
             last[1] += 1

@@ -74,6 +74,10 @@ class _Keyed:
         self._pages, self._key = pages, key
         self.take, self.put = pages.take, pages.put
 
+    def unchanged(self, item: Any, key: bytes) -> None:
+        """See to it that the user says the same of `item` as before."""
+        self._pages.unchanged(self._key(item), key)
+
     def key(self, item: Any) -> bytes:
         """The key of what the user says of it."""
         key: bytes = self._pages.key(self._key(item))

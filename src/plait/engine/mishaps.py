@@ -218,6 +218,7 @@ class GuardedLane(Lane):
                 return
             for post in list(self.posts.values()):
                 words = post.seat.words()
+                self._forget_ended(id(post.seat), words)
                 late = self._overdue.sample(id(post.seat), words, now)
                 late += [word for word in words if word and word not in late and self._past_deadline(post, word, now)]
                 kills += [post.seat for word in late if self._late(post, word - 1, patience, now, segments)]
@@ -272,6 +273,11 @@ class GuardedLane(Lane):
             if chunk is not None and chunk.marks[word - 1 - chunk.seq] == OPEN:
                 return False
         return True
+
+    def _forget_ended(self, seat: int, words: list[int]) -> None:
+        """Coroutines that blocked their loop, and have ended since."""
+        for key in [key for key in self._since if key[0] == seat and key[1] + 1 not in words]:
+            del self._since[key]
 
     def _long_overdue(self, post: Post, seq: int, now: float, patience: float) -> bool:
         since = self._since.setdefault((id(post.seat), seq), now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from plait.engine.figures import Figures
 from plait.engine.fuse import stage_of
@@ -32,14 +32,35 @@ class Outcomes:
         self.rules, self.figures, self.hub, self.draw = rules, figures, hub, draw
         self.events: list[Event] = []
         self.error: BaseException | None = None
+        self._said: dict[int, tuple[BaseException, bool | Exception]] = {}  # of errors: what `on=` says
+
+    def ask(self, failed: Iterable[Raised]) -> None:
+        """Have the user's predicate say which errors are worth another attempt. Before the lane's lock is taken.
+
+        It may take any time, and a lock that another thread holds which cancels the run.
+        """
+        if self.rules.retry.asks:
+            for error in [one.error for one in failed]:
+                try:
+                    self._said[id(error)] = error, self.rules.retry.is_worth(error)
+                except Exception as raised:
+                    self._said[id(error)] = error, raised
+
+    def forget(self, failed: Iterable[Raised]) -> None:
+        """Nobody will ask for these any more."""
+        for one in failed if self._said else ():
+            self._said.pop(id(one.error), None)
 
     def again(self, item: Piece, failed: Raised, now: float) -> float | None:
         """Seconds until `item` is tried again, changing it to its next attempt; `None`: it is a failure."""
         if item.since is None:
             item.since = now - failed.seconds
         elapsed = now - item.since
+        _, worth = self._said.get(id(failed.error), (None, None))
         try:
-            wait = self.rules.retry.wait(item.attempt, failed.error, elapsed, self.draw(), item.waited)
+            if isinstance(worth, Exception):
+                raise worth
+            wait = self.rules.retry.wait(item.attempt, failed.error, elapsed, self.draw(), item.waited, worth)
         except Exception as error:  # the user's predicate, or a retry_after that raises
             failed.error.add_note(f"Retry(on=...) was asked whether to try again, and raised {_one_line(error)}")
             wait = None

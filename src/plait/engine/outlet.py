@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-__all__ = ["Outlet", "Segment"]
+__all__ = ["GLANCE", "Outlet", "Segment"]
 
 #: Items that there must be room for at most before the source is woken: a slow consumer frees few at a time.
 WAKE = 32

@@ -26,6 +26,7 @@ class Piece:
         single: its results could not be read together with others.
         waited: seconds that it waited before this attempt.
         here: it cannot travel, and is run in this process.
+        keys: of its rates and limits, where it has any; then it is a single item.
         deaths: workers that died when this was next, but had not begun any of it: reading it may be what killed them.
     """
 
@@ -39,6 +40,7 @@ class Piece:
     single: bool = False
     waited: float | None = None
     here: bool = False
+    keys: Any = None
 
     @property
     def alone(self) -> bool:
@@ -56,7 +58,7 @@ class Piece:
         """Items `first` up to `last` of it, as a piece of their own."""
         items = self.items[first:last]
         piece = Piece(self.start + first, items, self.attempt, self.crashes, self.since, self.by_value, self.deaths)
-        piece.waited, piece.here = self.waited, self.here
+        piece.waited, piece.here, piece.keys = self.waited, self.here, self.keys
         return piece
 
 

@@ -16,6 +16,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
+from plait.engine.outlet import GLANCE
 from plait.failure import Failure
 
 __all__ = ["Batched", "Regroup", "Window", "Windowed", "Writing", "Written", "flatten", "unbatch"]
@@ -240,7 +241,7 @@ class _Pump:
                 left = until - time.monotonic()
                 if left <= 0:
                     return _LATE
-                self._lock.wait(None if left == math.inf else left)
+                self._lock.wait(min(left, GLANCE))  # a signal may be waiting to be handled, too
             item, self.came = self._waiting.popleft()
             if len(self._waiting) == self._room // 2:
                 self._lock.notify_all()

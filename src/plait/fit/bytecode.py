@@ -17,7 +17,7 @@ from types import BuiltinFunctionType, CodeType
 from typing import Any
 
 from plait.fit.copyable import is_container, is_thread_local, stays_per_process
-from plait.fit.mutators import ADVANCES, METHODS, changed_argument, is_mutator, named
+from plait.fit.mutators import ADVANCES, METHODS, changed_argument, fills_itself, is_mutator, named
 from plait.fit.stack import GIVEN, Stack, Stacked
 from plait.fit.steps import Step, steps
 from plait.fit.things import (
@@ -36,7 +36,10 @@ __all__ = ["Deed", "Walk"]
 
 #: Methods that give elements of what they are called on.
 _ELEMENTS = frozenset({"get", "__getitem__", "setdefault", "pop", "popleft", "popitem"})
-_VIEWS = frozenset({"values", "__iter__", "copy"})
+_VIEWS = frozenset({"values", "__iter__"})
+#: Methods and functions that give an array which shares the memory of theirs.
+_SHARING = frozenset({"diagonal", "ravel", "reshape", "squeeze", "swapaxes", "transpose", "view"})
+_SHARED = frozenset({("numpy", name) for name in ("asarray", "asanyarray", "ravel", "reshape", "squeeze", "transpose")})
 _ENTERS = frozenset({("contextlib", "nullcontext"), ("contextlib", "closing")})
 
 
@@ -127,8 +130,10 @@ class Walk(Stacked):
             yield from self._changed(self._top(2))
         elif op in ("CALL", "PRECALL", "CALL_KW", "CALL_FUNCTION_EX"):
             yield from self._called(step)
-        elif op == "GET_ITER" and (top := self._top()) is not None and _is_iterator(top):
-            yield from self._changed(top)
+        elif op in ("BINARY_SUBSCR", "GET_ITER"):
+            of = self._top(2 if op == "BINARY_SUBSCR" else 1)
+            if of is not None and (fills_itself(of.value) if op == "BINARY_SUBSCR" else _is_iterator(of)):
+                yield from self._changed(of)
         elif op in ("LOAD_METHOD", "LOAD_ATTR", "LOAD_SUPER_ATTR"):
             yield from self._asked_for(self._owner(step), name)
         if not op.startswith("LOAD_FAST"):
@@ -256,8 +261,10 @@ class Walk(Stacked):
         if owner is not None and (is_container(owner.value) or is_array(owner.value)):
             if method in _ELEMENTS:
                 return element(owner, first)
-            if method in _VIEWS and method != "copy":
+            if method in _VIEWS or (method in _SHARING and is_array(owner.value)):
                 return owner
+        if first is not None and first.lasts and (name in _SHARED or callee.value is memoryview):
+            return first
         if isinstance(callee.value, type) and is_program(callee.value.__module__, ""):
             return known(Made(callee.value))
         return known(None) if callee.item and callee.method in METHODS - _ELEMENTS else None

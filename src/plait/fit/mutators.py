@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodType
 from typing import Any
 
 from plait.fit.copyable import is_container
 from plait.fit.things import is_array
 
-__all__ = ["ADVANCES", "METHODS", "changed_argument", "is_mutator", "named", "of_main_thread"]
+__all__ = ["ADVANCES", "METHODS", "changed_argument", "fills_itself", "is_mutator", "named", "of_main_thread"]
 
 # fmt: off
 #: Methods by which containers are changed.
@@ -69,6 +70,19 @@ def _makes_containers(kind: type) -> bool:
 def is_mutator(value: Any, method: str) -> bool:
     """Whether calling the method of this object changes it."""
     return (method in METHODS and is_container(value)) or (method in _OF_ARRAYS and is_array(value))
+
+
+def fills_itself(value: Any) -> bool:
+    """Whether asking a mapping for a key that it lacks adds one that depends on more than the key.
+
+    A factory that has nothing of its own (`int`, `list`, `lambda: 0`) gives the same everywhere.
+    """
+    if isinstance(value, defaultdict):
+        factory = value.default_factory
+        code = getattr(factory, "__code__", None)
+        plain = factory is None or isinstance(factory, type)
+        return not (plain or (code is not None and not code.co_names and not code.co_freevars))
+    return isinstance(value, dict) and isinstance(getattr(type(value), "__missing__", None), FunctionType)
 
 
 def of_main_thread(value: Any) -> bool:

@@ -170,6 +170,8 @@ def _found(thing: Thing, owner: Any, found: Any, called: str) -> Thing | None:
     if isinstance(found, property):
         return Thing("", found, bound=me, mine=mine)
     if _is_computed(found):
+        if is_array(instance) and called.endswith((".T", ".flat", ".real", ".imag")):
+            return replace(thing, bound=None)  # the same memory
         return Thing(called, mine=False) if _is_indexer(instance, called) else None
     return Thing(called, found, bound=me if hasattr(type(found), "__get__") else None, mine=mine)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import struct
 import sys
 from collections.abc import Callable, Iterable
@@ -132,13 +133,28 @@ def _fields(value: Any, kind: type, name: str) -> Iterable[str]:
     if isinstance(value, (str, bytes, bytearray, int, float, complex, list, dict, set, frozenset)):
         raise _unknown(name)  # it may carry more than a field each
     if dataclasses.is_dataclass(value):
-        return [field.name for field in dataclasses.fields(value)]
+        return _declared(value, [field.name for field in dataclasses.fields(value)], name, "__dataclass_fields__")
     if isinstance(value, msgspec.Struct):
-        return value.__struct_fields__
+        return _declared(value, value.__struct_fields__, name)
     attributes = getattr(kind, "__attrs_attrs__", None)
     if attributes is not None:
-        return [attribute.name for attribute in attributes]
+        return _declared(value, [attribute.name for attribute in attributes], name, "__attrs_attrs__")
     raise _unknown(name)
+
+
+def _declared(value: Any, fields: Iterable[str], name: str, mark: str = "") -> Iterable[str]:
+    """The fields of a record, if they are all that it has: it may carry others, or a class that inherits it slots."""
+    kinds = type(value).__mro__
+    undeclared = kinds[: next((at for at, kind in enumerate(kinds) if mark in vars(kind)), 0)]
+    others = set(getattr(value, "__dict__", ())).difference(fields)
+    if any(vars(kind).get("__slots__") for kind in undeclared) or not all(_is_cached(value, other) for other in others):
+        raise _unknown(name)
+    return fields
+
+
+def _is_cached(value: Any, name: str) -> bool:
+    """Whether an attribute is what a `cached_property` keeps, which follows from the others."""
+    return isinstance(getattr(type(value), name, None), functools.cached_property)
 
 
 def _unknown(name: str) -> Unkeyable:

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from plait.errors import JournalError
+from plait.failure import shown
 from plait.journal.canonical import Unkeyable, key_of
 from plait.journal.changes import Unfaithful
 from plait.journal.codecs import LARGEST, Codec
@@ -57,6 +58,23 @@ class Pages:
                 "Pass journal_key=, a function that says in plain data what tells an item from others "
                 "(journal_key=lambda item: item.id).",
             ) from error
+
+    def unchanged(self, item: Any, key: bytes) -> None:
+        """See to it that `item` still has the key that it had.
+
+        Raises:
+            JournalError: it was changed by a tap or filter, of which only the verdict is remembered.
+        """
+        try:
+            same = self.key(item) == key
+        except JournalError:
+            same = False
+        if not same:
+            raise JournalError(
+                self._path,
+                f"a tap or filter has changed its item, {shown(item)}; a rerun would not: only its verdict is kept",
+                "Change items in .map(), with a function that returns them.",
+            )
 
     def take(self, key: bytes) -> tuple[bool, Any]:
         """Whether a result is recorded for this occurrence of a key, and the result.

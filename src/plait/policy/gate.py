@@ -73,17 +73,26 @@ class Gate:
 
     # --- what the caller does ---------------------------------------------------------------------------------------
 
-    def put(self, ref: Any, item: Any, *, first: bool = False) -> None:
-        """`item` waits, known as `ref`; `first`: before all others with the same keys.
+    def keys(self, item: Any) -> Any:
+        """The keys of `item`, for `line_up`. Needs no lock: the user's functions may take any time, and any lock.
 
         Raises:
-            Exception: what a key function raises, and `TypeError` for a key that is not hashable. Nothing is kept then.
+            Exception: what a key function raises, and `TypeError` for a key that is not hashable.
         """
         functions = self._keys
         keys: Any = functions[0](item) if len(functions) == 1 else tuple([key(item) for key in functions])
+        hash(keys)
+        return keys
+
+    def put(self, ref: Any, item: Any, *, first: bool = False) -> None:
+        """`line_up` with the keys of `item`, and what `keys` raises: nothing is kept then."""
+        self.line_up(ref, self.keys(item), first=first)
+
+    def line_up(self, ref: Any, keys: Any, *, first: bool = False) -> None:
+        """An item of these `keys` waits, known as `ref`; `first`: before all others with the same keys."""
         row = self._rows.get(keys)
         if row is None:
-            parts = (keys,) if len(functions) == 1 else keys
+            parts = (keys,) if len(self._keys) == 1 else keys
             turnstiles = tuple([known[parts[known.which]] for known in self._turnstiles])
             rooms = tuple([known[parts[known.which]] for known in self._rooms])
             row = Row(keys, turnstiles, rooms, self._whole)

@@ -70,7 +70,13 @@ class Retry:
             )
 
     def wait(
-        self, attempt: int, error: BaseException, elapsed: float, draw: float, previous: float | None = None
+        self,
+        attempt: int,
+        error: BaseException,
+        elapsed: float,
+        draw: float,
+        previous: float | None = None,
+        worth: bool | None = None,
     ) -> float | None:
         """Seconds to wait before the next attempt, or `None` where there is none.
 
@@ -81,8 +87,9 @@ class Retry:
             draw: a random number from 0 to 1.
             previous: the wait before this attempt; only `jitter="decorrelated"` asks for it. `None`: not known, so
                 what is usual stands for it.
+            worth: what `is_worth(error)` said, where it was asked before.
         """
-        if attempt > self.times or not self._worth(error):
+        if attempt > self.times or not (self.is_worth(error) if worth is None else worth):
             return None
         usual = self.backoff * 2.0 ** min(attempt - 1, 60)
         if isinstance(self.jitter, str):
@@ -95,7 +102,13 @@ class Retry:
             return None
         return wait
 
-    def _worth(self, error: BaseException) -> bool:
+    @property
+    def asks(self) -> bool:
+        """Whether a function of the user's says what is worth another attempt."""
+        return self.times > 0 and not isinstance(self.on, type | tuple)
+
+    def is_worth(self, error: BaseException) -> bool:
+        """Whether `on` says that the error is worth another attempt."""
         if isinstance(self.on, type | tuple):
             return isinstance(error, self.on)
         return bool(self.on(error))

@@ -5,6 +5,8 @@ import pytest
 from plait.engine.line import LEAST, PREFETCH, Line
 from plait.engine.pieces import Chunk, Piece, Post
 from plait.policy.chunks import Sizer
+from plait.policy.gate import Gate
+from plait.policy.limit import Limit
 from tests.unit.engine.seats import FakeSeat
 
 
@@ -161,3 +163,11 @@ class TestNext:
     def test_what_takes_no_time_is_not_shared_out_further(self):
         one = line(100, seconds=LEAST / 50)
         assert len(self.take(one, 64, post(), post())[1]) == 50
+
+
+def test_what_need_not_be_run_leaves_nothing_behind_where_a_gate_decides():
+    one = line()
+    one.gate = Gate([], [Limit(1)])
+    for index in range(0, 1000, 2):
+        one.skip(index)
+    assert not one.gaps

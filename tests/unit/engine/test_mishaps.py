@@ -380,6 +380,18 @@ class TestTimeout:
         self.overdue(bench)
         assert bench.figures.timeouts == 0
 
+    def test_what_it_has_seen_of_coroutines_that_have_ended_is_forgotten(self):
+        bench = Bench(timeout=NOW)
+        seat = bench.seat("loop", 4)
+        bench.offer([1, 2, 3])
+        bench.begin(seat, 0, 1, 2)
+        self.overdue(bench)
+        assert len(bench.lane._since) == 3
+        bench.answer(seat)
+        bench.begin(seat)
+        self.overdue(bench)
+        assert not bench.lane._since
+
     def threads_of_a_worker(self, **rules) -> tuple[Bench, FakeSeat]:
         """A worker with two threads: item 1 hangs in the one, the other has just begun item 2."""
         bench = Bench(timeout=NOW, **rules)

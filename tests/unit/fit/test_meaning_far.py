@@ -168,6 +168,28 @@ def of_elements(x):
         one.append(x)
 
 
+GRID = np.zeros((4, 4))
+BYTES = bytearray(4)
+#: A number for each word, by the words that came before it.
+VOCABULARY = collections.defaultdict(lambda: len(VOCABULARY))
+NUMBERS = collections.defaultdict(itertools.count(1).__next__)
+COUNTS = collections.defaultdict(int)
+DEFAULTS = collections.defaultdict(lambda: 0)
+
+
+class Filling(dict):
+    def __missing__(self, key):
+        self[key] = len(self)
+        return self[key]
+
+
+FILLING = Filling()
+
+
+def through_a_memoryview(x):
+    memoryview(BYTES)[0] = 1
+
+
 STAY = {
     "a method of a global": lambda x: STATS.record(x),
     "super()": CHILD.record,
@@ -214,12 +236,36 @@ STAY = {
     "a sum in a dict": lambda x: counted(x),
     "a largest so far": lambda x: largest(x),
     "a first one": lambda x: remembered(x),
+    "a number for each word": lambda x: VOCABULARY[x],
+    "the next number": lambda x: NUMBERS[x],
+    "__missing__": lambda x: FILLING[x],
+    "reshape": lambda x: operator.setitem(GRID.reshape(-1), 0, x),
+    "ravel": lambda x: operator.setitem(GRID.ravel(), 0, x),
+    "an array's T": lambda x: operator.setitem(GRID.T, 0, x),
+    "flat": lambda x: operator.setitem(GRID.flat, 0, x),
+    "asarray": lambda x: operator.setitem(np.asarray(GRID), 0, x),
+    "a memoryview": through_a_memoryview,
 }
 
 
 @pytest.mark.parametrize("fn", STAY.values(), ids=STAY)
 def test_what_happens_further_away_is_seen(fn):
     assert stays_here(fn) is not None
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x: COUNTS[x],
+        lambda x: DEFAULTS[x],
+        lambda x: GRID.T[0, 0] + x,
+        lambda x: np.asarray(GRID)[0, 0],
+        lambda x: GRID.reshape(-1)[0],
+    ],
+    ids=["a count", "a constant", "T", "asarray", "reshape"],
+)
+def test_what_is_only_read_goes_anywhere(fn):
+    assert stays_here(fn) is None
 
 
 def test_the_reason_names_who_does_it_to_what():

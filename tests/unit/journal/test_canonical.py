@@ -7,8 +7,10 @@ import datetime
 import decimal
 import enum
 import fractions
+import functools
 import io
 import ipaddress
+import math
 import pathlib
 import subprocess
 import sys
@@ -235,3 +237,30 @@ def test_a_field_that_was_never_set_is_named():
 
 def test_plain_data_is_encoded_as_it_is():
     assert canonical({"b": 1, "a": [None]}) == msgspec.msgpack.encode({"a": [None], "b": 1})
+
+
+class Derived(Point):
+    """Undecorated: what it adds is no field."""
+
+    @functools.cached_property
+    def length(self):
+        return math.hypot(self.x, self.y)
+
+
+class Carrying(msgspec.Struct, dict=True):
+    x: int
+
+
+@pytest.mark.parametrize("make", [Point, Derived, lambda x, y: Carrying(x)])
+def test_a_record_is_known_by_its_fields_only_if_it_has_nothing_else(make):
+    plain, other, more = make(1, 2), make(2, 2), make(1, 2)
+    more.extra = "x"
+    assert key_of(plain) == key_of(make(1, 2)) != key_of(other)
+    with pytest.raises(Unkeyable, match=r"what a .*(Point|Derived|Carrying) consists of is not known"):
+        key_of(more)
+
+
+def test_what_a_record_has_computed_of_its_fields_does_not_count():
+    plain, asked = Derived(3, 4), Derived(3, 4)
+    assert asked.length == 5
+    assert key_of(plain) == key_of(asked)
