@@ -68,6 +68,14 @@ def test_a_table_a_sentence_and_the_line_to_write(advise, folder):
     assert len(ran) == len(set(ran)), "an item was run twice"
 
 
+def test_json_alone_though_the_file_prints_when_it_is_imported(advise, folder):
+    work = folder / "work.py"
+    work.write_text("print('here I am')\n" + work.read_text())
+    done = advise("work.py:waits", "in.txt", "--json", "--first", 5, "--model", "serial,threads")
+    assert json.loads(done.stdout)["items"] <= 5
+    assert "here I am" in done.stderr
+
+
 def test_json(advise):
     done = advise("work.py:talkative", "in.txt", "--json", "--model", "serial,threads", "--width", 4)
     assert done.returncode == 0
@@ -103,7 +111,7 @@ def test_no_more_than_the_first_items(advise):
         (["work.py:waits", "in.txt", "in.txt"], "One INPUT is wanted, 2 were given."),
         (["work.py:waits"], "Missing argument 'INPUT"),
         (["work.py:waits", "in.txt", "--seconds", "0"], "0 is not in the range"),
-        (["work.py:waits", "in.txt", "--encoding", "none"], "Python knows none of that name"),
+        (["work.py:waits", "in.txt", "--encoding", "none"], "Python knows no text encoding of that name"),
     ],
 )
 def test_wrong_usage_is_a_sentence_and_exit_code_2(advise, folder, arguments, words):

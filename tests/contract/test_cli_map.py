@@ -17,7 +17,7 @@ from plait.surface import read, write
 from tests.contract.terminal import Terminal
 
 FUNCTIONS = """
-import os, sys, time
+import os, re, sys, time
 from pathlib import Path
 
 def same(item):
@@ -78,6 +78,19 @@ def timed(row):
 
 def host(row):
     return row["host"]
+
+DIGITS = re.compile("[0-9]+")
+
+class Slotted:
+    __slots__ = ("plus",)
+
+    def __init__(self, plus):
+        self.plus = plus
+
+    def add(self, line):
+        return int(line) + self.plus
+
+by_two = Slotted(2)
 
 async def later(line):
     import asyncio
@@ -170,6 +183,26 @@ class TestFormats:
             endless.stdout.close()
         assert (done.returncode, done.stdout) == (0, b'"y"\n' * 3)
 
+    def test_what_a_file_prints_when_it_is_imported_is_kept_out_of_the_results(self, plait_map, folder):
+        (folder / "chatty.py").write_text("print('here I am')\n" + FUNCTIONS)
+        done = plait_map("chatty.py:same", "in.txt", "-o", "-", "--model", "serial")
+        assert (done.returncode, values(done.stdout)) == (0, [str(n) for n in range(20)])
+        assert "here I am" in done.stderr
+
+    @pytest.mark.parametrize("target", ["work.py:by_two.add", "work.py:DIGITS.sub", "work.py:DIGITS.match"])
+    def test_methods_of_objects_without_a_dict(self, plait_map, target):
+        done = plait_map(target, "in.txt", "--dry-run")
+        assert done.returncode == (2 if target.endswith("sub") else 0), done.stderr
+        assert "Traceback" not in done.stderr
+
+    @pytest.mark.parametrize("out", ["/dev/stdout", ">(cat)"])
+    def test_to_a_pipe_that_has_a_name(self, folder, out):
+        command = f"{sys.executable} -m plait map work.py:same in.txt -q --output-format jsonl -o {out} | cat"
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=50, check=False
+        )
+        assert (values(done.stdout), done.stderr) == ([str(n) for n in range(20)], "")
+
     def test_what_functions_print_is_kept_out_of_the_results(self, plait_map):
         done = plait_map("work.py:talkative", "in.txt", "--model", "processes", "--workers", "1")
         assert values(done.stdout) == [str(n) for n in range(20)]
@@ -192,6 +225,49 @@ class TestFailures:
         (folder / "out.jsonl.failures.jsonl").write_text("{}\n")
         assert plait_map("work.py:same", "in.txt", "-o", "out.jsonl").returncode == 0
         assert not (folder / "out.jsonl.failures.jsonl").exists()
+
+    def test_a_named_file_for_them_is_not_touched_where_nothing_failed(self, plait_map, folder):
+        (folder / "mine.txt").write_text("notes\n")
+        os.mkfifo(folder / "pipe")
+        for name in ("mine.txt", "pipe"):
+            assert plait_map("work.py:same", "in.txt", "-o", "out.jsonl", "--failures", name).returncode == 0
+        assert ((folder / "mine.txt").read_text(), (folder / "pipe").is_fifo()) == ("notes\n", True)
+
+    @pytest.mark.parametrize(
+        ("args", "said"),
+        [
+            (["--failures", "out.jsonl"], "--failures out.jsonl is OUT, too: name another file."),
+            (["--failures", "./link.jsonl"], "--failures ./link.jsonl is OUT, too"),
+            (["--failures", "in.txt"], "--failures in.txt is INPUT, too"),
+            (["--failures", "mine.db", "--journal", "mine.db"], "--failures mine.db is the journal, too"),
+            (["--failures", "out.jsonl.journal", "--resume"], "--failures out.jsonl.journal is the journal, too"),
+            (["--failures", "deep"], "--failures deep is a folder: name a file in it, deep/failures.jsonl."),
+            (["--failures", "no/bad.jsonl"], "is in a folder that is not there: make it first, mkdir -p no."),
+            (["--journal", "out.jsonl"], "--journal out.jsonl is OUT, too: name another file."),
+            (["--journal", "in.txt", "--restart"], "--journal in.txt is INPUT, too"),
+            (["-o", "in.txt", "--output-format", "jsonl"], "-o in.txt is INPUT, too: name another file."),
+        ],
+    )
+    @pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+    def test_no_file_is_two_things(self, plait_map, folder, args, said, dry):
+        (folder / "deep").mkdir()
+        (folder / "link.jsonl").symlink_to("out.jsonl")
+        before = sorted(os.listdir(folder))
+        done = plait_map("work.py:picky", "in.txt", "-o", "out.jsonl", *args, *dry)
+        assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (2, True, False), done.stderr
+        assert sorted(name for name in os.listdir(folder) if name != "__pycache__") == before
+
+    def test_of_an_earlier_run_may_be_the_input_of_another_output(self, plait_map, folder):
+        (folder / "out.jsonl.failures.jsonl").write_text('{"item": "1"}\n')
+        done = plait_map("work.py:same", "out.jsonl.failures.jsonl", "-o", "out.jsonl")
+        assert done.returncode == 2
+        assert "-o out.jsonl has its failures listed in out.jsonl.failures.jsonl, which is INPUT, too" in done.stderr
+        assert plait_map("work.py:same", "out.jsonl.failures.jsonl", "-o", "more.jsonl").returncode == 0
+        assert (folder / "out.jsonl.failures.jsonl").exists()
+
+    def test_both_may_go_to_no_file_at_all(self, plait_map):
+        args = ["-o", "/dev/null", "--output-format", "jsonl", "--failures", "/dev/null"]
+        assert plait_map("work.py:picky", "in.txt", *args).returncode == 1
 
     def test_without_an_output_file_are_told(self, plait_map):
         done = plait_map("work.py:picky", "in.txt", "--quiet")
@@ -249,6 +325,11 @@ class TestMisuse:
             (["work.py:same", "in.txt", "--model", "thread"], "Did you mean 'threads'?"),
             (["work.py:same", "in.txt", "--workers", "0"], "--workers"),
             (["work.py:same", "in.txt", "work.py"], "Quote a pattern"),
+            (["work.py:same", "in.txt", "--encoding", "hex"], "Python knows no text encoding of that name"),
+            (
+                ["work.py:same", "in.txt", "--max-failures", "3", "--on-error", "raise"],
+                "--max-failures allows failures, and --on-error raise none: leave out one of them.",
+            ),
             (["work.py:same", "in.txt", "--max-failures", "few"], "neither a count (10) nor a share"),
             (["work.py:same", "in.txt", "--on-error", "return", "-o", "a.csv"], "csv has no rows for failures"),
             (["work.py:same", "*.nothing"], "no file matches"),
@@ -451,6 +532,15 @@ class TestResume:
         self.whole(folder)
         assert len(ran()) - self.COUNT < 50
 
+    def test_the_first_items_alone_leave_the_journal_to_the_rest(self, plait_map, folder, interrupted, ran):
+        interrupted(signal.SIGINT, "--resume", "--model", "threads", "--width", "2")
+        command = ["work.py:noted", "in.txt", "-o", "out.jsonl", "--resume"]
+        assert plait_map(*command, "--first", "3").returncode == 0
+        assert values((folder / "out.jsonl").read_text()) == [0, 1, 2]
+        assert plait_map(*command).returncode == 0
+        self.whole(folder)
+        assert len(ran()) - self.COUNT < 50
+
     def test_restart_begins_anew(self, plait_map, folder, interrupted, ran):
         said, _ = interrupted(signal.SIGINT, "--restart", "--model", "threads", "--width", "2")
         assert "Go on with: plait map work.py:noted in.txt -o out.jsonl --model threads --width 2 --resume" in said
@@ -465,7 +555,8 @@ class TestResume:
         assert "It kept no journal: only a run with --resume can be gone on with." in said
 
     def test_only_what_failed_is_run_again(self, plait_map, folder, ran):
-        command = ["work.py:noted_but_picky", "in.txt", "-o", "out.jsonl", "--resume", "--first", "100"]
+        (folder / "in.txt").write_text("".join(f"{n}\n" for n in range(100)))
+        command = ["work.py:noted_but_picky", "in.txt", "-o", "out.jsonl", "--resume"]
         done = plait_map(*command)
         assert done.returncode == 1
         assert "To run them again: plait map work.py:noted_but_picky in.txt -o out.jsonl --resume" in done.stderr
@@ -519,13 +610,13 @@ class TestResume:
     def test_a_result_that_would_be_changed_is_refused_with_the_flag_that_keeps_it(self, plait_map, folder):
         done = plait_map("work.py:pair", "in.txt", "-o", "out.jsonl", "--resume")
         assert done.returncode == 2
-        assert "result is a tuple, which MessagePack makes a list. Return a list, or give --journal-codec pickle." in (
-            done.stderr
-        )
+        said = "is a tuple, which MessagePack makes a list. Return a list, or give --journal-codec pickle --restart."
+        assert said in done.stderr
         done = plait_map("work.py:pair", "in.txt", "-o", "out.jsonl", "--resume", "--journal-codec", "pickle")
         assert done.returncode == 2
         assert "Give --journal-codec msgpack, or begin anew with --restart." in done.stderr
-        done = plait_map("work.py:pair", "in.txt", "-o", "out.jsonl", "--restart", "--journal-codec", "pickle")
+        advised = ["--journal-codec", "pickle", "--restart"]
+        done = plait_map("work.py:pair", "in.txt", "-o", "out.jsonl", "--resume", *advised)
         assert (done.returncode, len(values((folder / "out.jsonl").read_text()))) == (0, self.COUNT)
 
     @pytest.mark.parametrize("flag", ["--resume", "--restart"])

@@ -11,13 +11,16 @@ import pytest
 from tests.contract.terminal import Terminal
 
 FLOWS = """
-import os, time
+import os, sys, time
 import plait
 from pathlib import Path
 
 def note(stage, item):
     with open(f"ran.{stage}", "a") as file:  # one write: lines of several workers do not mix
         file.write(f"{item}\\n")
+
+def leaves(n):
+    sys.exit(n)
 
 def fetch(n):
     time.sleep(0.002)
@@ -66,6 +69,7 @@ talk = plait.flow(range(40)).map(talkative, model="threads", width=1).map(loud, 
 sunk = plait.flow(range(20)).map(abs).batch(5, within=1).map(len).to(plait.write.jsonl("sunk.jsonl"))
 endless = plait.flow(iter(int, 1)).map(slow, model="threads", width=2).map(slow, model="serial")
 unsound = plait.flow(broken()).map(abs)
+leaving = plait.flow([3]).map(leaves)
 flat = plait.flow([1, 2]).unbatch().map(abs)
 odd = plait.flow(range(3)).map(lambda n: object() if n else n, name="odd", model="serial")
 files = plait.flow(plait.read.lines("in.txt")).map(len).filter(bool)
@@ -81,6 +85,9 @@ def wanting(count):
 
 def failing():
     return plait.flow(open("not there"))
+
+def ending():
+    sys.exit(7)
 
 async def later():
     return some
@@ -129,6 +136,12 @@ class TestResults:
         assert (done.returncode, done.stdout.split()) == (0, [str(n) for n in range(40)])
         assert done.stderr.count("fetching ") == done.stderr.count("parsing ") == 40
 
+    def test_what_a_file_prints_when_it_is_imported_is_none(self, plait_run, folder):
+        (folder / "flows.py").write_text("print('here I am')\n" + FLOWS)
+        done = plait_run("flows.py:talk", "-o", "-", "-q", "--first", "3")
+        assert (done.returncode, done.stdout.split()) == (0, ["0", "1", "2"])
+        assert "here I am" in done.stderr
+
     def test_go_to_the_flows_own_sink(self, plait_run, folder):
         assert plait_run("flows.py:sunk", "-q").returncode == 0
         assert values(folder / "sunk.jsonl") == [5, 5, 5, 5]
@@ -158,6 +171,14 @@ class TestFailures:
     def test_the_one_that_ends_the_run_is_told_once(self, plait_run):
         done = plait_run("flows.py:some")
         assert (done.returncode, done.stderr.count("item 7 failed in picky")) == (1, 1)
+
+    @pytest.mark.parametrize("model", ["serial", "threads", "processes"])
+    def test_a_stage_that_ends_the_program_is_one(self, plait_run, folder, model):
+        done = plait_run("flows.py:leaving", "-o", "out.jsonl", "-q", "--model", model)
+        assert done.returncode == 1
+        assert "item 0 failed in leaves after 1 attempt(s): SystemExit: 3\n" in done.stderr
+        done = plait_run("flows.py:leaving", "-o", "out.jsonl", "-q", "--model", model, "--on-error", "skip")
+        assert (done.returncode, done.stderr.splitlines()[-1].startswith("1 item failed")) == (1, True)
 
     def test_that_are_skipped_are_listed(self, plait_run, folder):
         done = plait_run("flows.py:skipping", "-o", "out.jsonl")
@@ -225,6 +246,10 @@ class TestMisuse:
             (["flows.py:wanting"], "it cannot be called without arguments"),
             (["flows.py:running"], "running() returned a run, not a plait.Flow. Leave .run(...) out"),
             (["flows.py:failing"], "failing() raised FileNotFoundError"),
+            (["flows.py:ending"], "ending() raised SystemExit: 7"),
+            (["flows.py:some", "-o", "out.csv", "--failures", "out.csv"], "--failures out.csv is OUT, too"),
+            (["flows.py:some", "--failures", "no/bad.jsonl"], "make it first, mkdir -p no."),
+            (["flows.py:some", "-o", "out.csv", "--journal", "out.csv"], "--journal out.csv is OUT, too"),
             (["flows.py:later"], "it is an async function, not a plait.Flow"),
             (["flows.py:some", "-o", "out.xml"], "--output-format"),
             (["flows.py:some", "-o", "no/out.csv"], "mkdir -p no"),
@@ -350,7 +375,7 @@ class TestEarlyEnds:
         assert f"To run them again: {again}\n" in done.stderr
         (folder / "mended").touch()
         assert plait_run(*command).returncode == 0
-        assert not (folder / "bad.jsonl").exists()
+        assert (folder / "bad.jsonl").exists(), "it was named, and is not the run's own"
         assert (folder / "mine.db").exists()
 
 

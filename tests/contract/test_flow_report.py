@@ -1,12 +1,16 @@
 """What a flow's report says: figures of every stage, the bottleneck, and it all in words."""
 
+import asyncio
 import json
 import time
 
 import pytest
 
 import plait
+from plait.engine.figures import Figures
 from plait.events import RunFinished, RunStarted
+from plait.placement import Placement
+from plait.surface.flow_report import bottleneck
 
 MODELS = ["serial", "threads", "processes", "auto"]
 every_model = pytest.mark.parametrize("model", MODELS)
@@ -111,6 +115,83 @@ def test_a_slow_stage_is_the_bottleneck(model, at, slow):
     run.wait()
     assert run.report.bottleneck == "slow", run.report.to_dict()
     assert "slow held up the others." in run.report.explain()
+
+
+async def nap_async(x):
+    await asyncio.sleep(0.1)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("slow", "count", "options"),
+    [
+        (nap, 120, {"model": "serial"}),
+        (nap, 200, {"model": "threads", "workers": 1, "width": 2}),
+        (nap_async, 100, {"model": "async", "width": 50}),
+        (compute, 150, {"model": "processes", "workers": 2}),
+    ],
+    ids=["serial", "threads", "async", "processes"],
+)
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_source_that_fits_into_the_queues_does_not_hide_a_slow_stage(slow, count, options, at):
+    if options["model"] == "processes":
+        list(plait.map(slow, range(4), **options))  # workers that have to start are none of its time
+    flow = plait.flow(range(count))
+    for place in range(2):
+        flow = flow.map(slow, name="slow", **options) if place == at else flow.map(double, model="threads", name="fast")
+    run = flow.map(abs, model="threads").run()
+    run.wait()
+    assert run.report.bottleneck == "slow", run.report.to_dict()
+    assert "slow held up the others." in run.report.explain()
+
+
+@pytest.mark.parametrize("model", ["serial", "threads"])
+def test_a_quick_generator_does_not_hide_a_slow_stage(model):
+    def slow(x):
+        time.sleep(0.01)
+        return x
+
+    run = plait.flow(x for x in range(100)).map(slow, model=model).map(abs, model="threads").run()
+    run.wait()
+    assert run.report.bottleneck == "slow", run.report.to_dict()
+
+
+def inline(name, **counts):
+    return of(name, Placement("here", "serial", 1, 1), **counts)
+
+
+def threads(name, **counts):
+    return of(name, Placement("here", "threads", 1, 4), **counts)
+
+
+def of(name, placement, **counts):
+    made = Figures(name, placement=placement, read=100, finished=100, **{"seats": 1, **counts})
+    made.began, made.flowing, made.ended = 0.0, 0.0, 1.0
+    return made
+
+
+@pytest.mark.parametrize(
+    ("stages", "slowest"),
+    [
+        ((inline("a", busy=1.0, reading=0.9), threads("b", waited=0.9)), "source"),
+        ((inline("a", busy=1.0, reading=0.1), threads("b", waited=0.9)), "a"),
+        ((inline("a", busy=1.0, total=100), threads("b", waited=0.9)), "a"),
+        ((inline("a", busy=1.0), threads("b", waited=0.9)), "source"),
+        ((threads("a", busy=3.6, waited=0.9, reading=0.0), inline("b", busy=0.9, waited=0.9)), "a"),
+        ((threads("a", busy=0.4, waited=0.9, reading=0.9), inline("b", busy=0.9, waited=0.9)), "source"),
+        ((threads("a", busy=0.4, waited=0.9, reading=0.1), inline("b", busy=0.9, waited=0.9)), ""),
+        ((threads("a", busy=0.4, waited=0.1, reading=0.0), inline("b", busy=0.9), threads("c", waited=0.9)), "b"),
+        ((inline("a", busy=0.9), inline("b", busy=0.9, waited=0.9)), "source"),
+        ((inline("a", busy=0.9, reading=0.0), inline("b", busy=0.9, waited=0.9)), ""),
+        ((inline("a", busy=0.9, cpu=0.9, reading=0.8), threads("b", waited=0.9)), "source"),
+        ((inline("a", busy=0.9, cpu=0.9), inline("b", busy=0.9, cpu=0.9)), ""),
+        ((threads("a", busy=2.0, waited=0.9), threads("b", busy=0.0, waited=0.9)), "source"),
+        ((threads("a", busy=3.0, waited=0.9), threads("b", busy=0.0, waited=0.9)), "a"),
+        ((threads("a", busy=1.9, waited=0.9, total=100), threads("b", waited=0.9)), "a"),
+    ],
+)
+def test_who_worked_for_most_of_the_time(stages, slowest):
+    assert bottleneck(stages) == slowest
 
 
 @pytest.mark.parametrize("model", ["serial", "threads", "processes", "auto"])

@@ -60,9 +60,9 @@ class Advising:
     def _advise(self, interrupts: Interrupts) -> int:
         if self.plot is not None:
             check(self.plot)  # before any time is spent
-        function, source = load(self.target), source_of(self.input, self.input_format, self.encoding)
         drawn, width = sys.stdout.isatty(), _columns()
-        with claim_stdout() as out:
+        with claim_stdout() as out:  # before the target is imported, which may print
+            function, source = load(self.target), source_of(self.input, self.input_format, self.encoding)
             advice = plait.advise(
                 function,
                 source,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
+from plait.cli.apart import check_apart
 from plait.cli.codes import DONE, PIPE_CLOSED, SOME_FAILED
-from plait.cli.delivery import Delivery, counted
+from plait.cli.delivery import Delivery, claim_stdout, counted
 from plait.cli.early import early, warnings_in_words
 from plait.cli.flags import in_flags
 from plait.cli.interrupts import Interrupts
@@ -93,9 +95,14 @@ class Carrying(abc.ABC):
         """Where failures are listed; `None`: on standard error."""
         return beside(self.output, self.failures)
 
+    def claimed(self) -> IO[bytes] | None:
+        """Standard output, if that is where results go. Claim it before the target is imported, which may print."""
+        return claim_stdout() if self.output == "-" else None
+
     def explain(self) -> int:
         """The dry run; returns the exit code."""
         try:
+            self._check_apart()
             self.told()
             self.journaling.option()
         except PlaitError as error:
@@ -108,12 +115,17 @@ class Carrying(abc.ABC):
         errand: Errand | None = None
         with Interrupts() as interrupts, warnings_in_words():
             try:
+                self._check_apart()
                 errand = self.errand()
                 self.journaling.ready()
                 self._run(errand, interrupts)
                 return self._ended(errand.delivery)
             except BaseException as error:
                 return self._early(error, interrupts.code, errand)
+
+    def _check_apart(self) -> None:
+        named = self.journal is not None
+        check_apart(self.output, self.source_path, self.failures, self.journaling.path, named)
 
     def _run(self, errand: Errand, interrupts: Interrupts) -> None:
         delivery, run = errand.delivery, errand.run()
@@ -133,7 +145,7 @@ class Carrying(abc.ABC):
     def _ended(self, delivery: Delivery) -> int:
         failures = delivery.failures + delivery.missed
         if not failures:
-            self.journaling.completed()
+            self._completed()
             return DONE
         said = f"{counted(failures, 'item')} failed"
         if delivery.beside:
@@ -144,6 +156,14 @@ class Carrying(abc.ABC):
         if self.journaling.path is not None:
             print(f"To run them again: {self.journaling.again()}", file=sys.stderr)
         return SOME_FAILED
+
+    def _completed(self) -> None:
+        """Remove what is the run's own and has nothing left to tell."""
+        if self.failures is None and self.beside is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.beside)  # the list of an earlier run says nothing of this one
+        if self.first is None:  # else the journal may know of the rest
+            self.journaling.completed()
 
     def _early(self, error: BaseException, interrupted: int | None, errand: Errand | None) -> int:
         code = early(error, interrupted, self.output or self.target)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import threading
@@ -109,8 +108,9 @@ class Delivery:
                 print("Further failures are not told; --failures FILE keeps them all.", file=sys.stderr)
         else:
             if self._list is None:
-                self._list = write.jsonl(self.beside)
-                self._list.__enter__()
+                listed = write.jsonl(self.beside)
+                listed.__enter__()
+                self._list = listed
             self._list.write(told(failure))
             self._list.flush()
 
@@ -134,9 +134,6 @@ class Delivery:
             # A run that ended because of its failures has a complete list of them.
             ended = kind is None or issubclass(kind, (FirstFailure, TooManyFailures))
             self._list.__exit__(None if ended else kind, None if ended else error, None)
-        elif kind is None and self.beside is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.beside)  # the list of an earlier run says nothing of this one
 
     def kept(self) -> str:
         """What of a run that ended early lies where, in a sentence."""

@@ -23,7 +23,12 @@ def in_flags(said: object) -> str:
     """What the library says to those who write Python, for those who write a command."""
     text = str(said)
     if re.search(_CODEC, text):
-        text = re.sub(_CODEC, lambda found: f"{'G' if found[1] == 'P' else 'g'}ive --journal-codec {found[2]}", text)
+        text = re.sub(_CODEC, _codec, text)
         text = text.replace("name another file", "begin anew with --restart")
     text = text.replace("delete the file (`plait map` has --restart for that)", "give --restart")
     return text.replace(": see run.failures.", ".").replace(" The failures so far are in run.failures.", "")
+
+
+def _codec(found: re.Match[str]) -> str:
+    """The flag for the codec of a journal that there is (`Pass ...`), or of another in its place (`or pass ...`)."""
+    return f"Give --journal-codec {found[2]}" if found[1] == "P" else f"give --journal-codec {found[2]} --restart"

@@ -71,7 +71,7 @@ class FlowDelivery(Delivery):
         try:
             with run.observe(heard, [ItemFailed]):
                 yield
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._gather(run, error)
             for failure in self._known.values():
                 if failure.exception is error:

@@ -39,7 +39,7 @@ def _called(target: str, function: Any) -> Any:
         return function()
     except PlaitError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         why = f"{_name(function)}() raised {type(error).__name__}: {error}{where(error)}"
         raise TargetError(target, why) from error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +11,7 @@ from typing import IO, Any
 
 import plait
 from plait.cli.carrying import Carrying, Errand
-from plait.cli.delivery import Delivery, claim_stdout, counted
+from plait.cli.delivery import Delivery, counted
 from plait.cli.flags import FlagError
 from plait.cli.inputs import model_of, source_of
 from plait.cli.outputs import format_of, writer_of
@@ -62,6 +61,8 @@ class Mapping(Carrying):
             if isinstance(paced.key, Field) and source.format in ("lines", "files"):
                 what = "a line" if source.format == "lines" else "a path"
                 raise FlagError(f"{paced.key.flag} {paced.key.name}", f"names a field, and {what} has none", REMEDY)
+        if self.max_failures is not None and self.on_error == "raise":
+            raise FlagError("--max-failures", "allows failures, and --on-error raise none", "leave out one of them")
         given = {
             "model": model_of(self.model),
             "workers": self.workers,
@@ -84,8 +85,8 @@ class Mapping(Carrying):
         """The input, read by the format given or by its name's."""
         return source_of(self.input, self.input_format, self.encoding)
 
-    def writer(self, stdout: Callable[[], IO[bytes]]) -> write.Writer:
-        """What writes the output; `stdout` is only asked for the stream if that is where results go."""
+    def writer(self, stdout: IO[bytes] | None) -> write.Writer:
+        """What writes the output, to `stdout` if there is one."""
         format = format_of(self.output, self.output_format)
         if self.on_error == "return" and format != "jsonl":
             raise write.WriteError(self.output, f"{format} has no rows for failures", "Use JSONL, or --on-error skip.")
@@ -93,9 +94,9 @@ class Mapping(Carrying):
 
     def errand(self) -> Errand:
         """The function over the items."""
+        stdout = self.claimed()
         function, source = load(self.target), self.source()
-        options = self.options(source)
-        writer = self.writer(claim_stdout)
+        options, writer = self.options(source), self.writer(stdout)
         delivery = Delivery(writer, self.beside, on_error=self.on_error, ordered=not self.unordered)
         items = delivery.watch(source if self.first is None else itertools.islice(source, self.first))
         run = partial(plait.map, function, items, on_error="return", progress=False, **options)
@@ -104,7 +105,7 @@ class Mapping(Carrying):
     def told(self) -> None:
         """The function, the first items, and what would be done with them."""
         function, source = load(self.target), self.source()
-        options, writer = self.options(source), self.writer(lambda: sys.stdout.buffer)
+        options, writer = self.options(source), self.writer(None)
         some = list(itertools.islice(source, min(3, self.first if self.first is not None else 3)))
         hint = self.total(source)
         print(f"function  {_described(function, self.target)}")

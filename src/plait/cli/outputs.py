@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import IO, Any
 
 from plait.surface import write
@@ -47,10 +46,10 @@ def format_of(path: str, format: str | None) -> str:
     return format
 
 
-def writer_of(path: str, format: str, stdout: Callable[[], IO[bytes]]) -> write.Writer:
-    """What writes the rows; `stdout` is only asked for the stream if that is where they go."""
+def writer_of(path: str, format: str, stdout: IO[bytes] | None) -> write.Writer:
+    """What writes the rows, to `stdout` if there is one."""
     make = {"jsonl": write.jsonl, "csv": write.csv, "parquet": write.parquet}[format]
-    return make(stdout() if path == "-" else path)
+    return make(path if stdout is None else stdout)
 
 
 def is_file(path: str | None) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import plait
 from plait.cli.carrying import Carrying, Errand
-from plait.cli.delivery import claim_stdout, counted
+from plait.cli.delivery import counted
 from plait.cli.flow_delivery import FlowDelivery
 from plait.cli.flow_target import load_flow
 from plait.cli.inputs import model_of
@@ -50,10 +50,11 @@ class Running(Carrying):
 
     def errand(self) -> Errand:
         """The flow, and where its results go."""
+        stdout = self.claimed()
         flow, defaults, journal = self.flow(), self.defaults(), self.journaling.option()
         flow.run(**defaults).cancel()  # what does not go together is said now
         format = "" if self.output is None else format_of(self.output, self.output_format)
-        out = Nowhere() if self.output is None else writer_of(self.output, format, claim_stdout)
+        out = Nowhere() if self.output is None else writer_of(self.output, format, stdout)
         delivery = FlowDelivery(out, self.beside, rows=format == "jsonl")
         run = partial(flow.run, journal=journal, progress=False, **defaults)
         return Errand(run=run, delivery=delivery, total=_total(outline(flow)), gathering=delivery.gathering)

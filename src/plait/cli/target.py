@@ -146,8 +146,8 @@ def where(error: BaseException) -> str:
 def _attribute(target: str, module: ModuleType, name: str, kind: Kind) -> Any:
     found: Any = module
     for part in name.split("."):
-        known = _fitting(found, kind)
         if not hasattr(found, part):
+            known = _fitting(found, kind)
             close = difflib.get_close_matches(part, known, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else f"It has: {', '.join(known[:10]) or f'no {kind.word}s'}."
             raise TargetError(target, f"{getattr(found, '__name__', found)} has no {part!r}", hint)
@@ -158,7 +158,8 @@ def _attribute(target: str, module: ModuleType, name: str, kind: Kind) -> Any:
 def _fitting(holder: Any, kind: Kind) -> list[str]:
     """What of `holder` may be meant and is its own, public names first."""
     home = getattr(holder, "__name__", None)
-    things = {name: thing for name, thing in vars(holder).items() if kind.fits(thing) and not name.startswith("__")}
+    named = getattr(holder, "__dict__", {})  # objects with slots have none, nor have those of many types in C
+    things = {name: thing for name, thing in named.items() if kind.fits(thing) and not name.startswith("__")}
     own = [
         name
         for name, thing in things.items()

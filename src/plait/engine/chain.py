@@ -98,6 +98,7 @@ class Chain:
             alike = not stage.spread and not stage.after and stage.rules.on_error != "skip"
             link = Link(None, drive, stage, stage.after, link.total if alike else None)
         self.links.append(link)
+        self._source.figures = self.drives[0].figures
 
     @property
     def all_figures(self) -> tuple[Figures, ...]:

@@ -62,6 +62,7 @@ class Figures:
     cpu: float = 0.0
     bytes_out: int = 0
     bytes_in: int = 0
+    reading: float | None = None  # seconds that reading the flow's source took (its first stage); `None`: not known
     held: float = 0.0  # seconds that the source was held back, since the buffer was full
     waited: float = 0.0  # seconds that the consumer waited for results
     flowing: float | None = None  # when it had the first of them: from then on it is counted who holds up whom

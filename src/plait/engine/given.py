@@ -1,14 +1,25 @@
-"""`Given`: the items that a flow was given, whose errors are kept for its end."""
+"""`Given`: the items that a flow was given, whose errors are kept for its end.
+
+A clock around every item would cost half as much again as a tiny stage does: the process's ticker looks at whether the
+source is at work, as `Drift` does of a serial run.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import time
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, cast
+
+from plait.engine.figures import Figures
+from plait.sync.ticker import ticker
 
 __all__ = ["AsyncGiven", "Given", "given"]
 
 #: Iterables that raise nothing; reading them costs no detour.
 _SURE = (list, tuple, range)
+#: Seconds between two looks.
+LOOK = 0.025
 
 
 class Given:
@@ -16,19 +27,49 @@ class Given:
 
     Attributes:
         error: what they raised.
+        figures: told how long reading them took; `None`: nobody is.
     """
 
     def __init__(self, items: Any) -> None:
         self._given, self.error = items, cast("Exception | None", None)
+        self.figures: Figures | None = None
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._given) if type(self._given) in _SURE else self._read()
+        self.took(0.0)
+        if type(self._given) in _SURE:
+            return iter(self._given)
+        watch: list[Callable[[], None]] = []
+        reading = self._read(watch)
+        if self.figures is not None:
+            watch.append(self._look(weakref.ref(reading)))
+        return reading
 
-    def _read(self) -> Iterator[Any]:
+    def _read(self, watch: list[Callable[[], None]]) -> Iterator[Any]:
+        offs = [ticker().every(LOOK, look) for look in watch]
         try:
             yield from self._given
         except Exception as error:
             self.error = error
+        finally:
+            for off in offs:
+                off()
+
+    def _look(self, reading: Callable[[], Any]) -> Callable[[], None]:
+        """What adds the time since the look before, where the source is at work."""
+        last = time.perf_counter()
+
+        def look() -> None:
+            nonlocal last
+            before, last = last, time.perf_counter()
+            if getattr(reading(), "gi_running", False):
+                self.took(min(last - before, 2 * LOOK))  # not since a pause of the whole machine
+
+        return look
+
+    def took(self, seconds: float) -> None:
+        """Reading took so much longer."""
+        if self.figures is not None:
+            self.figures.reading = (self.figures.reading or 0.0) + seconds
 
 
 class AsyncGiven(Given):
@@ -38,6 +79,7 @@ class AsyncGiven(Given):
         return len(self._given)
 
     def __aiter__(self) -> AsyncIterator[Any]:
+        self.took(0.0)
         return _Reading(aiter(self._given), self)
 
 
@@ -51,6 +93,7 @@ class _Reading:
         return self
 
     async def __anext__(self) -> Any:
+        began = time.perf_counter()
         try:
             return await anext(self._items)
         except StopAsyncIteration:
@@ -58,6 +101,8 @@ class _Reading:
         except Exception as error:
             self._whole.error = error
             raise StopAsyncIteration from None
+        finally:
+            self._whole.took(time.perf_counter() - began)
 
 
 def given(items: Any) -> Given:

@@ -13,10 +13,14 @@ from plait.failure import shown
 from plait.surface.encode import ARROW_KNOWS, arrow_value
 from plait.surface.promote import promoted, promoted_schema, storable
 
-__all__ = ["Misfit", "Rows", "cast", "fitted", "table_of"]
+__all__ = ["BARE", "Misfit", "Rows", "cast", "fitted", "table_of"]
 
 #: A group of rows: large enough to compress well, small enough to hold.
 GROUP_ROWS, GROUP_BYTES = 32_768, 32 << 20
+
+
+#: What is wrong with rows of which none names a column: a table of no columns holds no rows either.
+BARE = "it has no columns, and no other row has any"
 
 
 class Misfit(PlaitError, TypeError):
@@ -108,7 +112,16 @@ def table_of(rows: list[dict[str, Any]], schema: Any, before: int, *, exact: boo
     if odd:
         raise min(odd, key=lambda misfit: misfit.row)
     metadata = None if schema is None else schema.metadata
-    return pyarrow.Table.from_arrays(arrays, schema=pyarrow.schema(fields, metadata=metadata))
+    return _table(arrays, pyarrow.schema(fields, metadata=metadata), len(rows))
+
+
+def _table(arrays: list[Any], schema: Any, rows: int) -> Any:
+    """The table, which has its rows even while it has no columns that say how many."""
+    import pyarrow
+
+    if not arrays:
+        return pyarrow.table({"": pyarrow.nulls(rows)}).select([])
+    return pyarrow.Table.from_arrays(arrays, schema=schema)
 
 
 def _check_new(name: Any, rows: list[dict[str, Any]], before: int, exact: bool) -> None:
@@ -156,7 +169,7 @@ def cast(table: Any, schema: Any, before: int = 0) -> Any:
             columns.append(_cast(table.column(field.name), field.type, field.name, before))
         else:
             columns.append(pyarrow.nulls(table.num_rows, field.type))
-    return pyarrow.Table.from_arrays(columns, schema=schema)
+    return _table(columns, schema, table.num_rows)
 
 
 def _cast(column: Any, kind: Any, name: str, before: int) -> Any:

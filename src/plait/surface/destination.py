@@ -38,8 +38,10 @@ class Destination:
         self.name = os.fspath(path) if isinstance(path, (str, os.PathLike)) else "-"
         self._file: Partial | None = None
         if self.name != "-":
-            self._path = os.path.realpath(self.name)  # through a link, to the file that it names
-            if not os.path.exists(self._path) or os.path.isfile(self._path):
+            plain = not os.path.exists(self.name) or os.path.isfile(self.name)
+            # Through a link, to the file that it names; but that of /dev/fd/1 to a pipe is no path.
+            self._path = os.path.realpath(self.name) if plain else os.path.abspath(self.name)
+            if plain:
                 self._file = Partial(self._path, (self._path if os.path.islink(self.name) else self.name) + PARTIAL)
         self._raw: Any = None
         #: Somebody waits for each row: a terminal or pipe, whose reader is not to wait for a full buffer.
@@ -70,7 +72,11 @@ class Destination:
 
     def _opened(self, file: Partial | None) -> IO[bytes]:
         try:
-            return open(self._path, "wb") if file is None else file.open()
+            if file is None:
+                return open(self._path, "wb")
+            stream = file.open()
+            self._keep_mode(file, stat.S_IRUSR | stat.S_IWUSR)  # a later run is to write what a killed one left
+            return stream
         except Busy:
             why = f"another run or writer is writing it now, to {file.path if file else self.name}"
             raise WriteError(self.name, why, "Wait for its end, or give this output another name.") from None
@@ -78,6 +84,11 @@ class Destination:
             folder = os.path.dirname(self.name)
             remedy = f"Make the folder first: mkdir -p {folder}" if isinstance(error, FileNotFoundError) else ""
             raise WriteError(self.name, f"it cannot be written: {error.strerror}", remedy) from None
+
+    def _keep_mode(self, file: Partial, least: int = 0) -> None:
+        """Let `file` be read and written by those who may do so with the one that it replaces, if there is one."""
+        with contextlib.suppress(OSError):
+            os.chmod(file.there, stat.S_IMODE(os.stat(self._path).st_mode) | least)
 
     def write(self, data: bytes) -> None:
         """Add bytes."""
@@ -131,6 +142,7 @@ class Destination:
             os.fsync(self._raw.fileno())
         self._raw.close()
         if self._file is not None:
+            self._keep_mode(self._file)
             self._file.commit()
 
     def abandon(self, keep: bool) -> None:

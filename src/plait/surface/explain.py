@@ -101,7 +101,7 @@ def _pickling(figures: Figures) -> str:
 
 
 def _bottleneck(figures: Figures) -> str:
-    """Which of source, function and consumer was the slowest."""
+    """Which of source, function and consumer was the slowest; of another stage in their place the flow says it."""
     at = figures.placement
     if at is None or figures.wall < 0.5 or not figures.busy or at.style == "loop" or len(figures.moves) > 1:
         return ""
@@ -116,9 +116,13 @@ def _bottleneck(figures: Figures) -> str:
     if figures.read < 4 * slots:
         return ""  # fewer items than it takes to keep the slots busy
     if figures.waited < 0.2 * figures.wall:
+        if figures.feeds:
+            return ""
         share = figures.waited / figures.wall
         return f"The consumer was the bottleneck: it waited for results only {percent(share)} of the time."
-    if figures.held < 0.2 * figures.wall:
+    if figures.held < 0.2 * figures.wall and (figures.reading is None or figures.reading >= 0.2 * figures.wall):
+        if figures.fed:
+            return ""
         return (
             f"The source was the bottleneck: the slots were busy only {percent(busy)} of the time, waiting for items."
         )

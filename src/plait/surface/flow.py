@@ -178,16 +178,17 @@ class Flow(Generic[T]):
 
         Parameters:
             options: `journal` (a path: what is finished is remembered, and a rerun goes on from there), `progress`,
-                and any other of `plait.map` as the default of every stage.
+                and any other of `plait.map` but `name` as the default of every stage.
 
         Raises:
             UnknownOption, OptionError: as `plait.map`.
         """
-        for name in options:
+        for name, value in options.items():
             if name not in (*KNOWN, "on_error"):
                 raise UnknownOption("option", name, [*KNOWN, "on_error"])
+            if name == "name":
+                raise OptionError(name, value, "it is an option of a stage: .map(fn, name=...)")
         progress, journal = checked_progress(options.pop("progress", None)), journal_from(options.pop("journal", None))
-        options.pop("name", None)
         names: set[str] = set()
         stages = []
         for step in self._steps:

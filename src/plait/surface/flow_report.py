@@ -15,6 +15,10 @@ __all__ = ["FlowReport", "bottleneck"]
 BOTH = 0.1
 #: The same for one of the two.
 HELD = 0.2
+#: What stands for a source's share where it was not measured: a stage must have worked for longer to be named.
+UNKNOWN = 0.5
+#: Share of the time that one must have worked to be named at all.
+WORKED = 0.3
 
 
 class FlowReport(Report):
@@ -123,22 +127,63 @@ def bottleneck(stages: tuple[Figures, ...]) -> str:
     """Which stage holds up the others.
 
     The one whose own input is held back, since its queue is full, while who reads its results waits for them. Where no
-    queue is full it is the source, where the last one is full and nobody waits for it, the consumer.
+    queue is full it is the source or the stage that was at work for most of the time (a source that fits into the
+    queues is never held back); where the last one is full and nobody waits for it, the consumer.
     """
     last = stages[-1]
     wall = max(figures.wall for figures in stages)
     if wall < 0.1:
         return ""
     waits = {f.stage: (f.held + f.waited) / max(f.flowed, 0.1) - 1 for f in stages}  # both at once, so much at least
-    computes = {f.stage: f.cpu / wall for f in stages if f.placement is not None and f.placement.style == "serial"}
-    computes = {f.stage: computes[f.stage] for f in stages if f.stage in computes and not f.seats > 1}
+    reading = stages[0].reading or 0.0
+    serial = [f for f in stages if f.placement is not None and f.placement.style == "serial" and not f.seats > 1]
+    computes = {f.stage: (f.cpu - reading * _inline(f)) / wall for f in serial}
     worst = max(waits, key=waits.__getitem__)
     if waits[worst] >= BOTH:
         return worst
-    busiest = max(computes, key=computes.__getitem__, default="")
-    if busiest and computes[busiest] > 0.7:
-        return busiest
+    computing = [stage for stage, share in computes.items() if share > 0.7]
+    if len(computing) == 1:  # else they share a thread, and it is not known which of them it is
+        return computing[0]
     span = max(last.flowed, 0.1)
     if last.held > HELD * span and last.waited < HELD * span:
         return "consumer"
-    return "source" if last.waited > 0.5 * span else ""
+    return _slowest(stages, wall) if last.waited > 0.5 * span else ""
+
+
+def _slowest(stages: tuple[Figures, ...], wall: float) -> str:
+    """Which of source and stages worked the most; empty where none did for long."""
+    worked = {f.stage: _worked(stages, at, wall) for at, f in enumerate(stages)}
+    worst = max(worked, key=worked.__getitem__)
+    unknown = UNKNOWN if stages[0].total is None else WORKED  # what knows its length is there already, as a rule
+    source = unknown if stages[0].reading is None else stages[0].reading / wall
+    if source >= worked[worst]:
+        return "source" if source >= WORKED else ""
+    return worst if worked[worst] >= WORKED else ""
+
+
+def _worked(stages: tuple[Figures, ...], at: int, wall: float) -> float:
+    """The share of the time for which the slots of a stage ran its own function, at least."""
+    figures = stages[at]
+    if figures.placement is None:
+        return 0.0
+    if not _inline(figures):
+        slots = max(1, min(max(1, figures.seats) * (figures.placement.width or 1), figures.read))
+        return figures.busy / (slots * wall)
+    # One thread reads, runs and hands on: what is known of the time of the others is in this stage's.
+    others = 0.0
+    if at:
+        before = stages[at - 1]
+        others = before.busy if _inline(before) else before.wall - before.flowed + before.waited
+    elif figures.reading is not None:
+        others = figures.reading
+    elif figures.total is None:
+        others = figures.busy
+    if at + 1 < len(stages):
+        behind = stages[at + 1]
+        others += behind.busy if _inline(behind) else behind.held
+    return (figures.busy - others) / wall
+
+
+def _inline(figures: Figures) -> bool:
+    """Whether who asks for the results of a stage runs it."""
+    return figures.placement is not None and (figures.placement.place, figures.placement.style) == ("here", "serial")

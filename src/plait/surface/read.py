@@ -43,7 +43,8 @@ def lines(path: Path, *, encoding: str = "utf-8") -> Source[str]:
     Raises:
         ReadError: there is no such file; while iterating: a line is not text in `encoding`.
     """
-    return _source("lines", path, encoding, lambda name: (text for _, text in numbered(name, encoding)))
+    encoding = _text_encoding(encoding)
+    return _source("lines", path, lambda name: (text for _, text in numbered(name, encoding)))
 
 
 def jsonl(path: Path, *, encoding: str = "utf-8") -> Source[Any]:
@@ -52,7 +53,8 @@ def jsonl(path: Path, *, encoding: str = "utf-8") -> Source[Any]:
     Raises:
         ReadError: there is no such file; while iterating: a line is not JSON, with its number.
     """
-    return _source("jsonl", path, encoding, lambda name: _json_values(name, encoding))
+    encoding = _text_encoding(encoding)
+    return _source("jsonl", path, lambda name: _json_values(name, encoding))
 
 
 def csv(path: Path, *, delimiter: str | None = None, encoding: str = "utf-8") -> Source[dict[str, str | None]]:
@@ -68,11 +70,12 @@ def csv(path: Path, *, delimiter: str | None = None, encoding: str = "utf-8") ->
     """
     if delimiter is not None and len(delimiter) != 1:
         raise OptionError("delimiter", delimiter, "it takes one character")
+    encoding = _text_encoding(encoding)
 
     def rows(name: str) -> Iterator[dict[str, str | None]]:
         return _csv_rows(name, delimiter or ("\t" if _suffix(name) == ".tsv" else ","), encoding)
 
-    return _source("csv", path, encoding, rows, headers=1)
+    return _source("csv", path, rows, headers=1)
 
 
 def format_of(path: Path) -> str:
@@ -87,13 +90,20 @@ def _suffix(name: str) -> str:
     return os.path.splitext(name.lower().removesuffix(".gz"))[1]
 
 
-def _source(format: str, path: Path, encoding: str, one: Callable[[str], Iterator[T]], headers: int = 0) -> Source[T]:
-    """What `one` makes of each file that `path` stands for, if they are there and `encoding` is good for lines."""
+def _text_encoding(name: str) -> str:
+    """The encoding that is called so, if it is good for lines; a byte order mark is no part of them in any."""
     try:
-        if codecs.encode("\n", encoding) != b"\n":
-            raise OptionError("encoding", encoding, "its lines cannot be told apart; convert the file with iconv first")
-    except LookupError:
-        raise OptionError("encoding", encoding, 'Python knows none of that name; try "utf-8" or "latin-1"') from None
+        newline = "\n".encode(name)
+    except (LookupError, ValueError):  # there is none; or it is one of bytes, as "hex"
+        wants = 'Python knows no text encoding of that name; try "utf-8" or "latin-1"'
+        raise OptionError("encoding", name, wants) from None
+    if newline.removeprefix(codecs.BOM_UTF8) != b"\n":
+        raise OptionError("encoding", name, "its lines cannot be told apart; convert the file with iconv first")
+    return name if newline == b"\n" else "utf-8"  # "utf-8-sig" would take a mark from each line
+
+
+def _source(format: str, path: Path, one: Callable[[str], Iterator[T]], headers: int = 0) -> Source[T]:
+    """What `one` makes of each file that `path` stands for, if they are there."""
     name = os.fspath(path)
     if name == "-":
         check_stdin()

@@ -9,7 +9,7 @@ from typing import Any
 from plait.failure import Failure
 from plait.surface.arrow import is_table, tables_of
 from plait.surface.batches import needs_pyarrow
-from plait.surface.columns import Misfit, Rows, cast, fitted, table_of
+from plait.surface.columns import BARE, Misfit, Rows, cast, fitted, table_of
 from plait.surface.encode import as_row, is_row
 
 __all__ = ["Misfit", "to_arrow", "to_pandas", "to_polars"]
@@ -33,13 +33,16 @@ def to_arrow(results: Iterable[Any], schema: Any = None) -> Any:
 
     Raises:
         MissingExtra: pyarrow is not installed.
-        Misfit: a `TypeError` that names the first row, and its column, which does not fit those before it.
+        Misfit: a `TypeError` that names the first row, and its column, which does not fit those before it; or no
+            row has a column.
     """
     pyarrow = needs_pyarrow("A table of results")
     growing = _Growing(schema)
     for result in results:
         growing.add(result)
     growing.close_group()
+    if growing.bare:
+        raise Misfit(1, None, BARE, "Name at least one column, with None where there is nothing.")
     if not growing.pieces:
         return (growing.schema or pyarrow.schema([])).empty_table()
     # Earlier pieces know nothing of what came later.
@@ -114,6 +117,11 @@ class _Growing:
             why = f"its result, of type {type(result).__name__}, {now}, those before {before}"
             raise Misfit(self._place(), None, why, "Return one kind.")
         self._named = named
+
+    @property
+    def bare(self) -> bool:
+        """Whether there are rows, but no columns."""
+        return self._count > 0 and not len(self.schema)
 
     def close_group(self) -> None:
         rows = self._rows.take()

@@ -122,6 +122,8 @@ class _Csv(Writer):
 
     def _add_table(self, table: Any) -> None:
         names = table.schema.names
+        if not (names or table.num_rows):
+            return
         self._check(names)
         for batch in cut(table.to_batches(), AT_ONCE):
             columns = dict(zip(names, map(csv_fields, columns_of(batch)), strict=True))
@@ -132,6 +134,9 @@ class _Csv(Writer):
     def _check(self, names: list[str]) -> None:
         """Refuse columns that the first row had not; those of the first are the header."""
         if not self._columns:
+            if not names:
+                remedy = "Return every column in every row, with None where there is nothing; or write JSONL."
+                raise self._rejected("it has no columns, and the first row is to name those of all", remedy)
             if len(set(names)) < len(names):
                 raise self._rejected("two of its columns have the same name", "Rename one.")
             self._columns, self._known = names, set(names)

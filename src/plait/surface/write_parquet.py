@@ -7,7 +7,7 @@ from typing import IO, Any
 
 from plait.surface import columns
 from plait.surface.batches import size_of
-from plait.surface.columns import Misfit, Rows, cast, fitted, table_of
+from plait.surface.columns import BARE, Misfit, Rows, cast, fitted, table_of
 from plait.surface.destination import WriteError
 from plait.surface.encode import as_row
 from plait.surface.promote import storable
@@ -97,6 +97,8 @@ class ParquetWriter(Writer):
         self._pieces.append(table)
         self._piece_bytes += size_of(table)
         self._tabled += table.num_rows
+        if not len(schema):
+            return  # rows without columns wait for those that have some
         if self._tabled - self._filed >= columns.GROUP_ROWS or self._piece_bytes >= columns.GROUP_BYTES:
             self._write_pieces()
 
@@ -153,10 +155,17 @@ class ParquetWriter(Writer):
     def _end(self) -> None:
         try:
             self._close_group()
+            self._refuse_bare()
         finally:
             self._write_pieces()
             if self._file_of is not None:
                 self._file_of.end()
+
+    def _refuse_bare(self) -> None:
+        if self._tabled and not len(self._schema):
+            self.rows = self._tabled = 0
+            self._pieces.clear()
+            raise WriteError(self.path, f"row 1: {BARE}", "Return at least one column, with None; or write JSONL.")
 
     def _cut_off(self) -> None:
         if self._file_of is not None:

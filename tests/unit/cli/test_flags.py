@@ -16,7 +16,7 @@ def test_what_python_says_is_said_in_flags():
     [
         (
             "Return a list, or pass journal=plait.Journal('o.db', codec='pickle').",
-            "Return a list, or give --journal-codec pickle.",
+            "Return a list, or give --journal-codec pickle --restart.",
         ),
         (
             "Pass journal=plait.Journal('o.db', codec='json'), or name another file.",

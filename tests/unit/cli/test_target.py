@@ -30,6 +30,13 @@ def test_a_module_is_found_in_the_current_folder():
     assert load("pack_two.rows:Rows.clean")(3) == -3
 
 
+def test_methods_of_objects_without_a_dict():
+    write("plain_three.py", "import re\nFIND = re.compile('a').search\nPAT = re.compile('a')\n")
+    assert load("plain_three.py:PAT.search")("bab").span() == (1, 2)
+    with pytest.raises(TargetError, match=r"has no 'serch'\. It has: no functions"):
+        load("plain_three.py:PAT.serch")
+
+
 def test_an_installed_module():
     assert load("json:loads")("[1]") == [1]
 

@@ -49,7 +49,12 @@ class TestLines:
         assert caught.value.line == 2
         assert list(read.lines(path, encoding="latin-1")) == ["fine", "fän"]
 
-    @pytest.mark.parametrize("encoding", ["utf-16", "no-such-code"])
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "UTF_8_SIG", "utf-8"])
+    def test_a_byte_order_mark_is_left_out_at_the_start_alone(self, file, encoding):
+        path = file("a.txt", "\ufeffone\n\ufefftwo\n")
+        assert list(read.lines(path, encoding=encoding)) == ["one", "\ufefftwo"]
+
+    @pytest.mark.parametrize("encoding", ["utf-16", "no-such-code", "hex", "rot13", "undefined"])
     def test_unusable_encoding_is_refused_at_the_call(self, file, encoding):
         with pytest.raises(OptionError, match=encoding):
             read.lines(file("a.txt", ""), encoding=encoding)

@@ -103,6 +103,14 @@ class TestBottleneck:
         words = "The source was the bottleneck: the slots were busy only 25 % of the time, waiting for items."
         assert words in self.said(busy=4.0, seats=1, waited=1.9, held=0.1)
 
+    def test_a_source_that_was_read_in_no_time_was_not(self):
+        assert "bottleneck" not in self.said(busy=4.0, seats=1, waited=1.9, held=0.1, reading=0.1)
+        assert "The source was" in self.said(busy=4.0, seats=1, waited=1.9, held=0.1, reading=1.5)
+
+    def test_a_stage_is_no_source_and_no_consumer(self):
+        assert "bottleneck" not in self.said(busy=4.0, seats=1, waited=1.9, held=0.1, fed=True)
+        assert "bottleneck" not in self.said(busy=4.0, seats=1, waited=0.1, held=1.9, feeds=True)
+
     def test_nobody_was_it_where_both_waited(self):
         said = self.said(busy=4.0, seats=1, waited=1.0, held=1.0)
         assert "The slots were busy only 25 % of the time: sending items and results took the rest." in said

@@ -55,6 +55,19 @@ class TestWhatIsARow:
         table = to_arrow([{"a": 1}, {"b": "x"}, {"a": 3, "b": None}])
         assert table.to_pydict() == {"a": [1, None, 3], "b": [None, "x", None]}
 
+    @pytest.mark.parametrize("later", [[{"a": 1}], [pyarrow.table({"a": [1]})]], ids=["rows", "table"])
+    def test_rows_without_columns_are_null_in_those_that_come(self, later, grouped):
+        table = to_arrow([{}, {}, {}, {}, *later, {}])
+        assert table.to_pydict() == {"a": [None, None, None, None, 1, None]}
+
+    def test_rows_none_of_which_has_a_column_are_refused(self, grouped):
+        with pytest.raises(Misfit, match=r"row 1: it has no columns, and no other row has any. Name at least one"):
+            to_arrow([{}, {}, {}])
+
+    def test_a_schema_has_the_columns_of_rows_without(self, grouped):
+        schema = pyarrow.schema({"a": pyarrow.int8()})
+        assert to_arrow([{}, {}, {}], schema).to_pydict() == {"a": [None] * 3}
+
     def test_dataclasses_and_named_tuples(self):
         assert to_arrow([Point(1, 2.5), Point(3, 4.0)]).to_pydict() == {"x": [1, 3], "y": [2.5, 4.0]}
         assert to_arrow([Pair(1, "a")]).to_pydict() == {"left": [1], "right": ["a"]}

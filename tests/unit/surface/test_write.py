@@ -84,6 +84,22 @@ class TestCompleteOrNotThere:
         assert (tmp_path / "link.jsonl").is_symlink()
         assert rows_of(out) == [1]
 
+    @pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+    def test_the_mode_of_the_file_that_it_replaces_is_kept(self, out, mode):
+        out.write_text("secret")
+        out.chmod(mode)
+        with write.jsonl(out) as writer:
+            writer.write(1)
+            partial_mode = os.stat(writer.partial).st_mode
+        assert (out.stat().st_mode & 0o777, partial_mode & 0o777) == (mode, mode | 0o600)
+
+    def test_a_pipe_that_has_a_name_is_written_directly(self):
+        reading, writing = os.pipe()
+        with open(reading, "rb") as reader, open(writing, "wb"):
+            with write.jsonl(f"/dev/fd/{writing}") as writer:
+                writer.write(1)
+            assert reader.readline() == b"1\n"
+
     def test_absent_folder_is_told_with_the_remedy(self, tmp_path):
         with pytest.raises(write.WriteError, match=r"No such file.*mkdir -p"), write.jsonl(tmp_path / "no/out.jsonl"):
             pass
@@ -366,6 +382,22 @@ class TestCsv:
             writer.write("x")
         assert self.read(tmp_path / "out.csv") == [["result"], ["5"], ["x"]]
 
+    def test_the_first_row_has_to_have_columns(self, tmp_path):
+        with write.csv(tmp_path / "out.csv") as writer:
+            with pytest.raises(write.RowRejected, match=r"row 1 .*has no columns.*Return every column in every row"):
+                writer.write({})
+            writer.write({"a": 1})
+            writer.write({})
+        assert writer.rows == 2
+        assert self.read(tmp_path / "out.csv") == [["a"], ["1"], [""]]
+
+    def test_a_table_of_nothing_names_no_columns(self, tmp_path):
+        pyarrow = pytest.importorskip("pyarrow")
+        with write.csv(tmp_path / "out.csv") as writer:
+            writer.write(pyarrow.table({}))
+            writer.write({"a": 1})
+        assert self.read(tmp_path / "out.csv") == [["a"], ["1"]]
+
     def test_a_bare_carriage_return_ends_no_row(self, tmp_path):
         with write.csv(tmp_path / "out.csv") as writer:
             writer.write({"a": "x\ry", "b": "\n"})
@@ -412,6 +444,22 @@ class TestParquet:
             for row in rows:
                 writer.write(row)
         assert list(read.parquet(out)) == rows
+
+    @pytest.mark.parametrize("bare", [1, 4, 7])
+    def test_rows_without_columns_are_null_in_those_that_come(self, out, monkeypatch, bare):
+        monkeypatch.setattr(columns, "GROUP_ROWS", 3)
+        with write.parquet(out) as writer:
+            for row in [{}] * bare + [{"a": 1}] * 4 + [{}]:
+                writer.write(row)
+        assert writer.rows == bare + 5
+        assert [row["a"] for row in read.parquet(out)] == [None] * bare + [1] * 4 + [None]
+
+    @pytest.mark.parametrize("bare", [1, 4])
+    def test_rows_none_of_which_has_a_column_are_refused(self, out, monkeypatch, bare):
+        monkeypatch.setattr(columns, "GROUP_ROWS", 3)
+        with pytest.raises(write.WriteError, match=r"row 1: it has no columns, and no other row has any.*write JSONL"):
+            write_all(out, [{}] * bare)
+        assert os.listdir(out.parent) == []
 
     def test_groups_are_bounded(self, out, monkeypatch):
         import pyarrow.parquet
