@@ -188,6 +188,8 @@ def of(name, placement, **counts):
         ((threads("a", busy=2.0, waited=0.9), threads("b", busy=0.0, waited=0.9)), "source"),
         ((threads("a", busy=3.0, waited=0.9), threads("b", busy=0.0, waited=0.9)), "a"),
         ((threads("a", busy=1.9, waited=0.9, total=100), threads("b", waited=0.9)), "a"),
+        # as where threads fight for the GIL:
+        ((threads("a", held=0.6, waited=0.6, busy=0.4), threads("b", busy=3.6, waited=1.0)), "b"),
     ],
 )
 def test_who_worked_for_most_of_the_time(stages, slowest):

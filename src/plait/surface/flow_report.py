@@ -19,6 +19,8 @@ HELD = 0.2
 UNKNOWN = 0.5
 #: Share of the time that one must have worked to be named at all.
 WORKED = 0.3
+#: Share of the time for which one that is busy at all times works.
+BUSY = 0.8
 
 
 class FlowReport(Report):
@@ -138,6 +140,11 @@ def bottleneck(stages: tuple[Figures, ...]) -> str:
     reading = stages[0].reading or 0.0
     serial = [f for f in stages if f.placement is not None and f.placement.style == "serial" and not f.seats > 1]
     computes = {f.stage: (f.cpu - reading * _inline(f)) / wall for f in serial}
+    worked = {f.stage: _worked(stages, at, wall) for at, f in enumerate(stages)}
+    busiest = max(worked, key=worked.__getitem__)
+    # Where threads fight for the GIL, each waits for all others: what a stage itself did tells more.
+    if worked[busiest] >= BUSY and all(share < WORKED for stage, share in worked.items() if stage != busiest):
+        return busiest
     worst = max(waits, key=waits.__getitem__)
     if waits[worst] >= BOTH:
         return worst
@@ -147,13 +154,11 @@ def bottleneck(stages: tuple[Figures, ...]) -> str:
     span = max(last.flowed, 0.1)
     if last.held > HELD * span and last.waited < HELD * span:
         return "consumer"
-    return _slowest(stages, wall) if last.waited > 0.5 * span else ""
+    return _slowest(stages, wall, worked, busiest) if last.waited > 0.5 * span else ""
 
 
-def _slowest(stages: tuple[Figures, ...], wall: float) -> str:
+def _slowest(stages: tuple[Figures, ...], wall: float, worked: dict[str, float], worst: str) -> str:
     """Which of source and stages worked the most; empty where none did for long."""
-    worked = {f.stage: _worked(stages, at, wall) for at, f in enumerate(stages)}
-    worst = max(worked, key=worked.__getitem__)
     unknown = UNKNOWN if stages[0].total is None else WORKED  # what knows its length is there already, as a rule
     source = unknown if stages[0].reading is None else stages[0].reading / wall
     if source >= worked[worst]:

@@ -163,7 +163,8 @@ def test_decoding_gives_what_to_pylist_gives(kind, data, start):
     elif pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind):
         value |= some.integers(0, 2**20)
     else:
-        value |= some.times() if pyarrow.types.is_time(kind) else some.timedeltas()
+        longest = datetime.timedelta(microseconds=2**63 - 1)  # that Arrow can hold
+        value |= some.times() if pyarrow.types.is_time(kind) else some.timedeltas(-longest, longest)
     values = data.draw(some.lists(value, max_size=6))
     if kind.equals(pyarrow.timestamp("s")) or kind.equals(KINDS[1]):
         values = [None if value is None else value.replace(microsecond=0) for value in values]
