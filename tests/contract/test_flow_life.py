@@ -435,6 +435,23 @@ class TestTroubleAtTheEnd:
             signal.signal(signal.SIGUSR1, before)
 
 
+def _is_cancelled_under(lock, run, asked, who):
+    """Cancel a run while holding a lock that `who`, which has been asked by then, waits for."""
+
+    def cancels():
+        with lock:
+            run.start()
+            asked.wait(10)
+            run.cancel()
+
+    canceller = threading.Thread(target=cancels, daemon=True)
+    canceller.start()
+    canceller.join(10)
+    assert not canceller.is_alive(), f"{who} and cancel() wait for each other"
+    with pytest.raises(RunCancelled):
+        list(run)
+
+
 def test_a_predicate_may_take_a_lock_that_is_held_while_the_run_is_cancelled():
     lock, asked = threading.Lock(), threading.Event()
 
@@ -448,19 +465,7 @@ def test_a_predicate_may_take_a_lock_that_is_held_while_the_run_is_cancelled():
 
     retry = plait.Retry(3, backoff=0.01, on=worth)
     run = plait.map(fails, range(1000), model="threads", retries=retry, on_error="skip")
-
-    def cancels():
-        with lock:
-            run.start()
-            asked.wait(10)
-            run.cancel()
-
-    canceller = threading.Thread(target=cancels, daemon=True)
-    canceller.start()
-    canceller.join(10)
-    assert not canceller.is_alive(), "the predicate and cancel() wait for each other"
-    with pytest.raises(RunCancelled):
-        list(run)
+    _is_cancelled_under(lock, run, asked, "the predicate")
 
 
 def test_a_key_function_may_take_a_lock_that_is_held_while_the_run_is_cancelled():
@@ -472,16 +477,4 @@ def test_a_key_function_may_take_a_lock_that_is_held_while_the_run_is_cancelled(
             return x % 3
 
     run = plait.map(abs, range(1000), model="threads", limit=plait.Limit(2, key=key))
-
-    def cancels():
-        with lock:
-            run.start()
-            asked.wait(10)
-            run.cancel()
-
-    canceller = threading.Thread(target=cancels, daemon=True)
-    canceller.start()
-    canceller.join(10)
-    assert not canceller.is_alive(), "the key function and cancel() wait for each other"
-    with pytest.raises(RunCancelled):
-        list(run)
+    _is_cancelled_under(lock, run, asked, "the key function")

@@ -190,6 +190,7 @@ def of(name, placement, **counts):
         ((threads("a", busy=1.9, waited=0.9, total=100), threads("b", waited=0.9)), "a"),
         # as where threads fight for the GIL:
         ((threads("a", held=0.6, waited=0.6, busy=0.4), threads("b", busy=3.6, waited=1.0)), "b"),
+        ((threads("a", busy=3.6, waited=0.95, reading=0.95), threads("b", waited=0.95)), "source"),
     ],
 )
 def test_who_worked_for_most_of_the_time(stages, slowest):

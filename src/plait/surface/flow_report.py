@@ -142,8 +142,10 @@ def bottleneck(stages: tuple[Figures, ...]) -> str:
     computes = {f.stage: (f.cpu - reading * _inline(f)) / wall for f in serial}
     worked = {f.stage: _worked(stages, at, wall) for at, f in enumerate(stages)}
     busiest = max(worked, key=worked.__getitem__)
+    source = _read(stages[0], wall)
     # Where threads fight for the GIL, each waits for all others: what a stage itself did tells more.
-    if worked[busiest] >= BUSY and all(share < WORKED for stage, share in worked.items() if stage != busiest):
+    others = [share for stage, share in worked.items() if stage != busiest]
+    if worked[busiest] >= BUSY and max((source, *others)) <= WORKED:
         return busiest
     worst = max(waits, key=waits.__getitem__)
     if waits[worst] >= BOTH:
@@ -154,16 +156,16 @@ def bottleneck(stages: tuple[Figures, ...]) -> str:
     span = max(last.flowed, 0.1)
     if last.held > HELD * span and last.waited < HELD * span:
         return "consumer"
-    return _slowest(stages, wall, worked, busiest) if last.waited > 0.5 * span else ""
+    if last.waited <= 0.5 * span or max(source, worked[busiest]) < WORKED:
+        return ""
+    return "source" if source >= worked[busiest] else busiest
 
 
-def _slowest(stages: tuple[Figures, ...], wall: float, worked: dict[str, float], worst: str) -> str:
-    """Which of source and stages worked the most; empty where none did for long."""
-    unknown = UNKNOWN if stages[0].total is None else WORKED  # what knows its length is there already, as a rule
-    source = unknown if stages[0].reading is None else stages[0].reading / wall
-    if source >= worked[worst]:
-        return "source" if source >= WORKED else ""
-    return worst if worked[worst] >= WORKED else ""
+def _read(first: Figures, wall: float) -> float:
+    """The share of the time that reading the source took; what stands for it where that was not measured."""
+    if first.reading is not None:
+        return first.reading / wall
+    return UNKNOWN if first.total is None else WORKED  # what knows its length is there already, as a rule
 
 
 def _worked(stages: tuple[Figures, ...], at: int, wall: float) -> float:
