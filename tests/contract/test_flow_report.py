@@ -191,6 +191,9 @@ def of(name, placement, **counts):
         # as where threads fight for the GIL:
         ((threads("a", held=0.6, waited=0.6, busy=0.4), threads("b", busy=3.6, waited=1.0)), "b"),
         ((threads("a", busy=3.6, waited=0.95, reading=0.95), threads("b", waited=0.95)), "source"),
+        # a consumer that is slower still, which an inline stage counts as its own time:
+        ((threads("a", busy=3.8, reading=0.0), threads("b")), ""),
+        ((threads("a", busy=0.4, reading=0.0), inline("b", busy=1.0)), ""),
     ],
 )
 def test_who_worked_for_most_of_the_time(stages, slowest):
@@ -199,19 +202,28 @@ def test_who_worked_for_most_of_the_time(stages, slowest):
 
 @pytest.mark.parametrize("model", ["serial", "threads", "processes", "auto"])
 def test_a_slow_source_is_the_bottleneck(model):
+    if model == "processes":
+        list(plait.map(double, range(4), model=model))  # workers that have to start are none of its time
     run = plait.flow(slowly(100)).map(double, model=model).map(abs, model="threads").run()
     run.wait()
     assert run.report.bottleneck == "source", run.report.to_dict()
     assert "The source held up all stages." in run.report.explain()
 
 
+def test_a_stage_that_nobody_waits_for_is_not_the_bottleneck():
+    run = plait.flow(range(40)).map(nap, model="threads", width=1).map(abs, model="serial").run()
+    for _ in run:
+        time.sleep(0.012)
+    assert run.report.bottleneck in ("", "consumer"), run.report.to_dict()
+
+
 @pytest.mark.parametrize("model", ["threads", "processes"])
 def test_a_slow_consumer_is_the_bottleneck(model):
     list(plait.map(nap, range(40), model=model, workers=2))  # workers that have to start are none of the consumer's
-    flow = plait.flow(range(200)).map(double, model=model, workers=2, buffer=10).map(abs, model="threads", buffer=10)
+    flow = plait.flow(range(80)).map(double, model=model, workers=2, buffer=10).map(abs, model="threads", buffer=10)
     run = flow.run()
     for _ in run:
-        time.sleep(0.005)
+        time.sleep(0.02)
     assert run.report.bottleneck == "consumer", run.report.to_dict()
     assert "The consumer held up all stages." in run.report.explain()
 

@@ -19,7 +19,7 @@ HELD = 0.2
 UNKNOWN = 0.5
 #: Share of the time that one must have worked to be named at all.
 WORKED = 0.3
-#: Share of the time for which one that is busy at all times works.
+#: Share of the time that one must have worked to be named at once, if nobody else has worked for more than `WORKED`.
 BUSY = 0.8
 
 
@@ -128,14 +128,18 @@ _HEAD = ("stage", "placement", "items", "rate", "failures", "retries")
 def bottleneck(stages: tuple[Figures, ...]) -> str:
     """Which stage holds up the others.
 
-    The one whose own input is held back, since its queue is full, while who reads its results waits for them. Where no
-    queue is full it is the source or the stage that was at work for most of the time (a source that fits into the
-    queues is never held back); where the last one is full and nobody waits for it, the consumer.
+    The only one that is at work nearly all the time, while who consumes the results waits: where threads fight for the
+    GIL, each waits for all others, and only that tells.
+
+    Else the one whose own input is held back, since its queue is full, while who reads its results waits for them.
+    Where no queue is full it is the source or the stage that was at work for most of the time (a source that fits into
+    the queues is never held back); where the last one is full and nobody waits for it, the consumer.
     """
     last = stages[-1]
     wall = max(figures.wall for figures in stages)
     if wall < 0.1:
         return ""
+    span = max(last.flowed, 0.1)
     waits = {f.stage: (f.held + f.waited) / max(f.flowed, 0.1) - 1 for f in stages}  # both at once, so much at least
     reading = stages[0].reading or 0.0
     serial = [f for f in stages if f.placement is not None and f.placement.style == "serial" and not f.seats > 1]
@@ -143,9 +147,9 @@ def bottleneck(stages: tuple[Figures, ...]) -> str:
     worked = {f.stage: _worked(stages, at, wall) for at, f in enumerate(stages)}
     busiest = max(worked, key=worked.__getitem__)
     source = _read(stages[0], wall)
-    # Where threads fight for the GIL, each waits for all others: what a stage itself did tells more.
-    others = [share for stage, share in worked.items() if stage != busiest]
-    if worked[busiest] >= BUSY and max((source, *others)) <= WORKED:
+    next_to_it = max([source, *(share for stage, share in worked.items() if stage != busiest)])
+    awaited = last.waited > 0.5 * span
+    if awaited and worked[busiest] >= BUSY and next_to_it <= WORKED:
         return busiest
     worst = max(waits, key=waits.__getitem__)
     if waits[worst] >= BOTH:
@@ -153,16 +157,17 @@ def bottleneck(stages: tuple[Figures, ...]) -> str:
     computing = [stage for stage, share in computes.items() if share > 0.7]
     if len(computing) == 1:  # else they share a thread, and it is not known which of them it is
         return computing[0]
-    span = max(last.flowed, 0.1)
     if last.held > HELD * span and last.waited < HELD * span:
         return "consumer"
-    if last.waited <= 0.5 * span or max(source, worked[busiest]) < WORKED:
+    if not awaited or max(source, worked[busiest]) < WORKED:
         return ""
     return "source" if source >= worked[busiest] else busiest
 
 
 def _read(first: Figures, wall: float) -> float:
     """The share of the time that reading the source took; what stands for it where that was not measured."""
+    if first.held > HELD * max(first.flowed, 0.1):  # it could have given more
+        return 0.0
     if first.reading is not None:
         return first.reading / wall
     return UNKNOWN if first.total is None else WORKED  # what knows its length is there already, as a rule
