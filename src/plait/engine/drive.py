@@ -53,6 +53,7 @@ class Drive(Consuming):
     Parameters:
         fed: it is a stage of a flow whose items come from another; feeds: its results go to another.
         alone: it is the whole run, and tells of its start and end.
+        outlet: where its results go; `None`: to a consumer.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Drive(Consuming):
         fed: bool = False,
         feeds: bool = False,
         alone: bool = True,
+        outlet: Outlet | None = None,
     ) -> None:
         super().__init__()
         rules = replace(rules, seen={})
@@ -73,7 +75,7 @@ class Drive(Consuming):
         self.name = f"run-{next(_names)}" if alone else ""
         self.figures = Figures(rules.name, total=length(items), fed=fed, feeds=feeds)
         self.asked = plan.asked_for(rules, is_async)
-        self.outlet = Outlet(rules.ordered, rules.buffer or max(PROBED, rules.least_buffer))
+        self.outlet = outlet or Outlet(rules.ordered, rules.buffer or max(PROBED, rules.least_buffer))
         self.lane = GuardedLane(rules, self.outlet, self.figures, hub, self._more_seats)
         self.ending = Ending(self.lane)
         self.loop: asyncio.AbstractEventLoop | None = None

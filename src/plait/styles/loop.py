@@ -236,7 +236,12 @@ class LoopRunner:
         self._sweeping = self.loop.call_later(tick_for(self._timeout), self._sweep)
 
     def drop(self, seq: int) -> None:
-        """Cancel the attempt `seq`; its outcome will be refused."""
+        """Cancel the attempt `seq`, begun or not; its outcome will be refused."""
+        for entry in self._todo:
+            if entry[0] == seq:
+                self._todo.remove(entry)
+                self._finished(seq, None, raised(RunCancelled("nobody waits for it"), 0.0, below=0), perf_counter())
+                return
         for slot, task in list(self._slots.items()):
             if self._words[slot] == seq + 1 and slot not in self._late:
                 self._late.add(slot)

@@ -202,7 +202,9 @@ class ProcessSeat:
         self.remote.kill(reason)
 
     def drop(self, seq: int) -> None:
-        """What a worker has in hand runs on: killing the worker costs more than most attempts."""
+        """Coroutines are cancelled; else it runs on: killing the worker costs more than most attempts."""
+        if self.style == "loop":
+            self.post(Kind.DROP, seq)
 
     # --- from the pool's thread ----------------------------------------------------------------------------------
 

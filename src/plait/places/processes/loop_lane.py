@@ -75,9 +75,11 @@ async def _serve(worker: Any, task: int, what: Any, function: Any, resources: An
 
 
 def _take(worker: Any, lane: LoopRunner, frame: Frame) -> None:
-    """A chunk, or another width."""
+    """A chunk, another width, or an attempt that nobody waits for."""
     if frame.kind == Kind.WIDTH:
         lane.resize(frame.a)
+    elif frame.kind == Kind.DROP:
+        lane.drop(frame.a)
     elif frame.kind == Kind.CHUNK:
         try:
             items = loads(frame)

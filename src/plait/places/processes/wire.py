@@ -45,7 +45,7 @@ CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 class Kind:
     """What a frame says."""
 
-    OPEN, CHUNK, CLOSE, EXIT, WIDTH = 1, 2, 3, 4, 5  # to a worker
+    OPEN, CHUNK, CLOSE, EXIT, WIDTH, DROP = 1, 2, 3, 4, 5, 6  # to a worker
     OPENED, BATCH, UNREADABLE, CLOSED, BROKEN, LOG, WARNING = 16, 17, 18, 19, 20, 21, 22  # from a worker
 
 
