@@ -95,7 +95,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 
 lock: $(UV) ## resolve requirements/*.txt anew
 	$(COMPILE) pyproject.toml --output-file requirements/core.txt
-	$(COMPILE) pyproject.toml --extra fast --extra parquet --extra plot --group dev --constraints requirements/core.txt --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra fast --extra jobs --extra parquet --extra plot --extra postgres --group dev --constraints requirements/core.txt --output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml --all-extras --constraints requirements/dev.txt --output-file requirements/bench.txt
 	$(COMPILE) requirements/build.in --output-file requirements/build.txt
 	$(COMPILE) requirements/uv.in --output-file requirements/uv.txt
