@@ -3,7 +3,10 @@
 Three families. *You misused it*: `OptionError`, `UnknownOption`, `RunUsedTwice`, `MissingExtra`. *Your function
 failed*: `ItemTimeout`, `TooManyFailures`, `CannotTravel`, `FunctionStopped` (what a function raises itself is raised
 as it is, with notes). *The world failed*: `WorkerLost`, `StartFailed`, `RunCancelled`, `JournalError`, `JournalBusy`
-(of `JournalChanged`, a warning, the run goes on).
+(of `JournalChanged`, a warning, the run goes on), `StoreError`, `StoreBusy`.
+
+Of jobs: `ArgumentRefused` and `ConnectionRefused` at enqueue; `JobFailed`, `JobCancelled`, `JobUnknown` and
+`ResultTimeout` where a result is asked for; `Stale` where a job is no longer a worker's.
 """
 
 from __future__ import annotations
@@ -12,18 +15,27 @@ from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
+    "ArgumentRefused",
     "CannotTravel",
+    "ConnectionRefused",
     "FunctionStopped",
     "ItemTimeout",
+    "JobCancelled",
+    "JobFailed",
+    "JobUnknown",
     "JournalBusy",
     "JournalChanged",
     "JournalError",
     "MissingExtra",
     "OptionError",
     "PlaitError",
+    "ResultTimeout",
     "RunCancelled",
     "RunUsedTwice",
+    "Stale",
     "StartFailed",
+    "StoreBusy",
+    "StoreError",
     "TooManyFailures",
     "UnknownOption",
     "WorkerLost",
@@ -199,3 +211,69 @@ class JournalChanged(PlaitError, UserWarning):
             f"Journal {path}: stage {stage!r} has changed since its results were recorded: {changed}. They are "
             "replayed all the same. To run every item again, delete the file (`plait map` has --restart for that)."
         )
+
+
+class StoreError(PlaitError, RuntimeError):
+    """The store of jobs cannot be used: what was asked for has not happened."""
+
+
+class StoreBusy(StoreError):
+    """Others kept the store locked for so long that it made no sense to wait on."""
+
+
+class ConnectionRefused(PlaitError, TypeError):
+    """`connection=` is none in whose transaction jobs can be stored."""
+
+
+class ArgumentRefused(PlaitError, TypeError):
+    """The arguments of a job do not fit its task, cannot be stored, or are too large."""
+
+    def __init__(self, task: str, why: str) -> None:
+        self.task, self.why = task, why
+        super().__init__(f"{task} was not enqueued: {why}")
+
+
+class Stale(PlaitError, RuntimeError):
+    """A job is no longer the worker's: its lease was lost, or somebody else has settled it."""
+
+    def __init__(self, job: int) -> None:
+        self.job = job
+        super().__init__(f"Job {job} is no longer this worker's: what it did with it does not count.")
+
+
+class JobFailed(PlaitError, RuntimeError):
+    """The job whose result was asked for has failed; `traceback` is that of its last attempt, as text."""
+
+    def __init__(self, job: int, error: str, traceback: str = "") -> None:
+        self.job, self.error, self.traceback = job, error, traceback
+        super().__init__(f"Job {job} has failed: {error}")
+        if traceback:
+            self.add_note(f"In the worker:\n{traceback}")
+
+
+class JobCancelled(PlaitError, RuntimeError):
+    """The job whose result was asked for was cancelled."""
+
+    def __init__(self, job: int) -> None:
+        self.job = job
+        super().__init__(f"Job {job} was cancelled.")
+
+
+class JobUnknown(PlaitError, LookupError):
+    """There is no such job, or what it came to is kept no longer."""
+
+    def __init__(self, job: int) -> None:
+        self.job = job
+        super().__init__(
+            f"Job {job} is not known here: it was never stored, or it ended and what it came to is not kept any more "
+            "(keep= says for how long)."
+        )
+
+
+class ResultTimeout(PlaitError, TimeoutError):
+    """A job had not ended when the time was up."""
+
+    def __init__(self, job: int, seconds: float, state: str) -> None:
+        self.job, self.seconds, self.state = job, seconds, state
+        hint = " Is a worker running (plait work)?" if state == "waiting" else ""
+        super().__init__(f"Job {job} had not ended after {seconds:g} s: it is {state}.{hint}")

@@ -1,0 +1,95 @@
+"""`Presence`: which workers of this machine are alive, by locks that the kernel lets go of when their process ends."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from plait.jobs.records import WorkerInfo, WorkerView
+
+__all__ = ["Presence", "boot", "space"]
+
+
+@cache
+def boot() -> str:
+    """What tells this start of the machine's kernel from all others; empty where there is nothing."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
+
+
+@cache
+def space() -> str:
+    """What tells this process's set of process ids (a container's) from others; empty where there is nothing."""
+    with contextlib.suppress(OSError):
+        return os.readlink("/proc/self/ns/pid")
+    return ""
+
+
+class Presence:
+    """Lock files of workers, in one folder.
+
+    Parameters:
+        folder: where they are; made when the first is held. Workers of one machine that use one store name the same.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._held: dict[int, int] = {}
+        os.register_at_fork(after_in_child=self._forked)
+
+    def hold(self, worker: int) -> None:
+        """Say that this process is `worker`, until it ends or lets go."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self._name(worker), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        self._held[worker] = lock
+
+    def let_go(self, worker: int) -> None:
+        """The opposite."""
+        lock = self._held.pop(worker, None)
+        if lock is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._name(worker))
+            os.close(lock)
+
+    def gone(self, workers: Iterable[WorkerView]) -> list[int]:
+        """Those whose processes are known to have ended: of this machine, and their lock is free."""
+        return [view.id for view in workers if self._is_here(view.info) and self._is_free(view.id)]
+
+    def forget(self, worker: int) -> None:
+        """Remove what a worker that is gone has left."""
+        with contextlib.suppress(OSError):
+            os.unlink(self._name(worker))
+
+    def _is_here(self, info: WorkerInfo) -> bool:
+        return bool(info.boot) and info.boot == boot() and info.space == space()
+
+    def _is_free(self, worker: int) -> bool:
+        if worker in self._held:
+            return False
+        try:
+            lock = os.open(self._name(worker), os.O_RDWR | os.O_CLOEXEC)
+        except OSError:  # it has not got to it yet, or somebody forgets it just now: its lease decides
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        finally:
+            os.close(lock)
+        return True
+
+    def _name(self, worker: int) -> Path:
+        return self._folder / f"worker-{worker}.lock"
+
+    def _forked(self) -> None:
+        """A lock is its children's as well: a child that outlives the worker must not keep it."""
+        held, self._held = self._held, {}
+        for lock in held.values():
+            with contextlib.suppress(OSError):
+                os.close(lock)
