@@ -1,0 +1,66 @@
+"""Opening a store by its URL."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from plait.errors import MissingExtra, OptionError
+from plait.jobs.store import Store
+
+__all__ = ["checked_url", "open_store", "shared_store"]
+
+_WANTS = 'it takes "sqlite:///FILE", "postgresql://USER@HOST/DATABASE" or "memory://"'
+_shared: dict[tuple[int, str], Store] = {}
+_lock = threading.Lock()
+
+
+def checked_url(url: object) -> str:
+    """The URL, a relative path in it made absolute: processes that are started elsewhere must find the same file.
+
+    Raises:
+        OptionError: it is none of those that are known.
+    """
+    if not isinstance(url, str):
+        raise OptionError("url", url, _WANTS)
+    scheme, found, rest = url.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1 and rest[1:] != ":memory:":
+        return f"sqlite:///{os.path.abspath(rest[1:])}"
+    if scheme in ("postgresql", "postgres") and rest:
+        return url
+    if scheme == "memory" and found:
+        return url
+    hint = '; for tests there is "memory://"' if scheme == "sqlite" else ""
+    raise OptionError("url", url, _WANTS + hint)
+
+
+def open_store(url: str) -> Store:
+    """A store of its own for whoever asks.
+
+    Raises:
+        OptionError: the URL is none that is known. MissingExtra: its driver is not installed.
+        StoreError: it cannot be opened.
+    """
+    url = checked_url(url)
+    if url.startswith("sqlite"):
+        from plait.jobs.sqlite.store import SqliteStore
+
+        return SqliteStore(url.removeprefix("sqlite:///"))
+    if url.startswith("memory"):
+        from plait.jobs.memory.store import MemoryStore
+
+        return MemoryStore()
+    try:
+        from plait.jobs.postgres.store import PostgresStore
+    except MissingExtra:
+        raise
+    return PostgresStore(url)
+
+
+def shared_store(url: str) -> Store:
+    """The store of this process, opened when it is first asked for."""
+    with _lock:
+        store = _shared.get((os.getpid(), url))
+        if store is None:
+            store = _shared[os.getpid(), url] = open_store(url)
+        return store

@@ -1,0 +1,100 @@
+"""The statements that run for every job, each for many jobs at once: storing, claiming, settling."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+
+from plait.jobs.protocol import Event
+from plait.jobs.records import Outcome
+from plait.jobs.sql.claim import TAKEN, Lane
+from plait.jobs.sql.enqueue import COLUMNS
+from plait.jobs.sql.schema import DONE, RUNNING, WAITING
+from plait.jobs.sql.session import Row, Session
+from plait.jobs.sql.settle import settle as settle_each
+
+__all__ = ["Watermarks", "copy", "settle"]
+
+#: Seconds between two claims of a lane from its very beginning, at least; and how many times what such a claim takes.
+RESET, SHARE = 0.25, 20.0
+_TYPES = "int8 int8 int8 float8 float8 float8 text text text float8 int8 int8 bytea bytea"
+
+
+def copy(connection: psycopg.Connection[Any], rows: Sequence[Row]) -> None:
+    """Store the rows of new jobs."""
+    sql = f"COPY plait_job ({COLUMNS}) FROM STDIN (FORMAT BINARY)"
+    with connection.cursor() as cursor, cursor.copy(sql) as out:
+        out.set_types(_TYPES.split())
+        for row in rows:
+            out.write_row(row)
+
+
+class Watermarks:
+    """Where the last claim of each lane ended, so that the next one does not go through what was claimed before.
+
+    PostgreSQL keeps the index entries of rows that are gone until no snapshot can see them: with one open for an
+    hour, a claim from the beginning goes through a million. But a row may appear behind the mark: one whose
+    transaction was long, one that was handed back. So now and then a claim does begin at the beginning: the rarer,
+    the longer that takes.
+
+    Concurrency: belongs to one thread.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._marks: dict[int, tuple[float, int]] = {}
+        self._reset: dict[int, float] = {}
+
+    def take(self, session: Session, lane: Lane, count: int, worker: int, now: float) -> list[Row]:
+        """Claim the first `count` waiting jobs of a lane behind its mark; from the beginning when it is time."""
+        began = self._clock()
+        mark = self._marks.get(lane.id) if began < self._reset.get(lane.id, 0.0) else None
+        rows = _take(session, lane, count, worker, now, mark)
+        if mark is None:
+            ended = self._clock()
+            self._reset[lane.id] = ended + max(RESET, SHARE * (ended - began))
+        if rows:
+            self._marks[lane.id] = max((row[8], row[0]) for row in rows)
+        return rows
+
+
+def _take(
+    session: Session, lane: Lane, count: int, worker: int, now: float, mark: tuple[float, int] | None
+) -> list[Row]:
+    behind = "AND (vt, id) > (?, ?)" if mark is not None else ""
+    # Materialised: else the planner may run the inner query again for rows, and lock more than it should.
+    return session.rows(
+        f"WITH next AS MATERIALIZED (SELECT id AS its FROM plait_job WHERE lane = ? AND state = {WAITING} {behind} "
+        f"ORDER BY vt, id LIMIT ? FOR UPDATE SKIP LOCKED) UPDATE plait_job SET state = {RUNNING}, token = token + 1, "
+        f"attempt = attempt + 1, worker = ?, started = ?, begun = NULL FROM next WHERE id = its RETURNING {TAKEN}",
+        (lane.id, *(mark or ()), count, worker, now),
+    )
+
+
+_PLAIN = " AND ".join(f"{column} IS NULL" for column in ("gates", "uniq", "keep_uniq", "grp", "part", "more"))
+_KEPT = "id, lane, attempt, crashes, token, created, started, key"
+#: Ends many plain jobs at once; those that something follows from are ended one by one.
+_SETTLE = (
+    "WITH came AS (SELECT * FROM unnest(?::bigint[], ?::bigint[], ?::bytea[], ?::float8[]) "
+    "AS came (its, its_token, its_result, its_until)), "
+    f"gone AS (DELETE FROM plait_job USING came WHERE id = its AND token = its_token AND state = {RUNNING} "
+    f"AND worker = ? AND {_PLAIN} RETURNING {_KEPT}, its_result, its_until), "
+    f"kept AS (INSERT INTO plait_done ({_KEPT}, state, finished, until, result) "
+    f"SELECT {_KEPT}, {DONE}, ?::float8, its_until, its_result FROM gone WHERE its_until > ?::float8) "
+    "SELECT id FROM gone"
+)
+
+
+def settle(session: Session, worker: int, outcomes: Sequence[Outcome], now: float) -> list[int]:
+    """Settle each whose token is the last; the positions of those that were refused."""
+    came = [outcome for outcome in outcomes if outcome.event is Event.SUCCEED]
+    done: set[int] = set()
+    if len(came) > 1:
+        ids, tokens, results = [o.id for o in came], [o.token for o in came], [o.result for o in came]
+        until = [now + outcome.keep for outcome in came]
+        done = {row[0] for row in session.rows(_SETTLE, (ids, tokens, results, until, worker, now, now))}
+    rest = [at for at, outcome in enumerate(outcomes) if outcome.id not in done]
+    return [rest[at] for at in settle_each(session, [outcomes[at] for at in rest], now)] if rest else []

@@ -1,0 +1,179 @@
+"""Claiming: the next jobs of the tasks that a worker wants, in order, as far as their gates let them through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import msgspec
+
+from plait.jobs.protocol import State
+from plait.jobs.records import Claimed, Part, Rule, Want
+from plait.jobs.sql.enqueue import more_of
+from plait.jobs.sql.gates import Gates, names
+from plait.jobs.sql.schema import NAMES, RUNNING, SCHEDULED, WAITING
+from plait.jobs.sql.session import Row, Session
+
+__all__ = ["TAKEN", "Lane", "claim", "claimed", "lanes", "make_due", "next_due", "parts_of"]
+
+#: The columns of a claimed job, in order.
+TAKEN = "id, args, token, attempt, crashes, created, key, more, vt"
+_TAKE = (
+    f"UPDATE plait_job SET state = {RUNNING}, token = token + 1, attempt = attempt + 1, worker = ?, started = ?, "
+    f"begun = NULL WHERE state = {WAITING} AND id IN "
+)
+#: That `gates` is set says that places may have to be given up (`settle.FOLLOWS`).
+_TAKE_GATED = _TAKE.replace("SET ", "SET gates = coalesce(gates, '[]'), ", 1)
+#: Jobs that are looked at for each that a task with rules may have.
+LOOKED_AT = 4
+
+
+class Lane(msgspec.Struct, frozen=True, gc=False):
+    """The waiting jobs of one task in one queue with one rank."""
+
+    id: int
+    queue: str
+    task: str
+    rank: int
+    alone: int
+
+
+def make_due(session: Session, now: float, most: int = 1000) -> int:
+    """Have up to `most` jobs wait whose time has come."""
+    return session.run(
+        f"UPDATE plait_job SET state = {WAITING} WHERE id IN (SELECT id FROM plait_job "
+        f"WHERE state = {SCHEDULED} AND run_at <= ? ORDER BY run_at LIMIT ?)",
+        (now, most),
+    )
+
+
+def next_due(session: Session, now: float) -> float | None:
+    """Seconds until the next scheduled job's time comes."""
+    found = session.rows(f"SELECT min(run_at) FROM plait_job WHERE state = {SCHEDULED}")[0][0]
+    return max(0.0, found - now) if found is not None else None
+
+
+def lanes(session: Session, wants: Sequence[Want], queues: Collection[str]) -> list[Lane]:
+    """The lanes of the wanted tasks in those of `queues` that are not paused, the highest priority first."""
+    wanted = {(want.task, int(want.alone)) for want in wants if want.count > 0}
+    found = session.rows(
+        "SELECT id, queue, task, rank, alone FROM plait_lane WHERE queue NOT IN (SELECT queue FROM plait_paused) "
+        "AND NOT EXISTS (SELECT 1 FROM plait_moved) "
+        "ORDER BY rank, id"
+    )
+    return [Lane(*row) for row in found if (row[2], row[4]) in wanted and (not queues or row[1] in queues)]
+
+
+Take = Callable[[Session, Lane, int, int, float], list[Row]]
+
+
+def take(session: Session, lane: Lane, count: int, worker: int, now: float) -> list[Row]:
+    """Claim the first `count` waiting jobs of a lane; their rows (`TAKEN`), in no order."""
+    return session.rows(
+        f"{_TAKE} (SELECT id FROM plait_job WHERE lane = ? AND state = {WAITING} ORDER BY vt, id LIMIT ?) "
+        f"RETURNING {TAKEN}",
+        (worker, now, lane.id, count),
+    )
+
+
+def claim(
+    session: Session,
+    worker: int,
+    wants: Sequence[Want],
+    queues: Collection[str],
+    most: int,
+    now: float,
+    take: Take = take,
+) -> tuple[list[Claimed], bool, float | None]:
+    """See `Store.turn`. Also: whether jobs may have been left, and seconds until a gate that stopped some opens."""
+    left = {(want.task, int(want.alone)): want.count for want in wants}
+    rules = {want.task: want.rules for want in wants if want.rules}
+    gates = Gates(session, now)
+    found: list[Claimed] = []
+    more = False
+    for lane in lanes(session, wants, queues):
+        count = min(left[lane.task, lane.alone], most - len(found))
+        if count <= 0:
+            more = True
+            continue
+        if lane.task in rules:
+            rows = _through_gates(session, lane, count, worker, now, gates, rules[lane.task])
+        else:
+            rows = take(session, lane, count, worker, now)
+        more = more or len(rows) == count
+        left[lane.task, lane.alone] -= len(rows)
+        rows.sort(key=_in_order)
+        if rows and rows[-1][8] > 0:
+            _advance(session, lane, rows[-1][8])
+        found += [claimed(session, lane, row) for row in rows]
+    return found, more, gates.opens
+
+
+def _in_order(row: Row) -> Any:
+    return row[8], row[0]
+
+
+def _advance(session: Session, lane: Lane, vt: float) -> None:
+    """The lane's virtual time is that of the job that was claimed last."""
+    session.run(
+        "INSERT INTO plait_fair (lane, key, vt) VALUES (?, '', ?) ON CONFLICT (lane, key) "
+        "DO UPDATE SET vt = excluded.vt WHERE plait_fair.vt < excluded.vt",
+        (lane.id, vt),
+    )
+
+
+def _through_gates(
+    session: Session, lane: Lane, count: int, worker: int, now: float, gates: Gates, rules: Sequence[Rule]
+) -> list[Row]:
+    """Claim jobs that their gates let through; hold those that a gate of their key stops."""
+    rows: list[Row] = []
+    looked = 0
+    while len(rows) < count and looked < LOOKED_AT * count:
+        page = session.rows(
+            f"SELECT id, gates FROM plait_job WHERE lane = ? AND state = {WAITING} ORDER BY vt, id LIMIT ?",
+            (lane.id, count - len(rows)),
+        )
+        taken, held, shut = [], [], False
+        for job, its in page:
+            wanted = names(rules, its)
+            stopped = gates.stops(wanted)
+            if stopped is None:
+                gates.passed(job, wanted)
+                taken.append(job)
+            elif stopped[0].keyed is None:  # nothing of this task may begin: no use in holding each
+                shut = True
+                break
+            else:
+                held.append((stopped[1], job))
+        if taken:
+            rows += session.rows(f"{_TAKE_GATED} ?* RETURNING {TAKEN}", (worker, now, taken))
+        gates.hold(held)
+        looked += len(page)
+        if shut or not page:
+            break
+    gates.store({row[0] for row in rows})
+    return rows
+
+
+def claimed(session: Session, lane: Lane, row: Row) -> Claimed:
+    """The job of a row."""
+    job, args, token, attempt, crashes, created, key, data, _ = row
+    if data is None:
+        return Claimed(job, lane.task, args, token, attempt, crashes, created, lane.queue, key)
+    more = more_of(data)
+    further = more.feed, parts_of(session, more.of) if more.of else None, more.on_error
+    return Claimed(job, lane.task, args, token, attempt, crashes, created, lane.queue, key, *further)
+
+
+def parts_of(session: Session, group: int) -> tuple[Part, ...]:
+    """What became of the parts of a group, in their order."""
+    total = session.rows("SELECT total FROM plait_grp WHERE id = ?", (group,))
+    parts = [_LOST] * (total[0][0] if total else 0)
+    for at, state, result, error, job in session.rows(
+        "SELECT part, state, result, error, id FROM plait_done WHERE grp = ?", (group,)
+    ):
+        parts[at] = Part(NAMES[state], result, error or "", job)
+    return tuple(parts)
+
+
+_LOST = Part(State.FAILED, error="What it came to is not known any more: it was run again by itself.")

@@ -1,0 +1,185 @@
+"""Storing jobs: unique keys, virtual times, groups."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from plait.errors import StoreError
+from plait.jobs.records import Draft, Fan, Placed
+from plait.jobs.sql.schema import SCHEDULED, WAITING
+from plait.jobs.sql.session import Row, Session
+
+__all__ = ["COLUMNS", "More", "enqueue", "lane_of", "more_of", "prepare", "take_key", "twin"]
+
+#: The columns that a new job's row has, in order.
+COLUMNS = "id, lane, state, vt, created, run_at, key, gates, uniq, keep_uniq, grp, part, more, args"
+_INSERT = f"INSERT INTO plait_job ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+class More(msgspec.Struct, omit_defaults=True, gc=False):
+    """What few jobs have, in one column: see `Draft`."""
+
+    then: tuple[Draft, ...] = ()
+    feed: bytes | None = None
+    of: int = 0
+    on_error: str = "raise"
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_more = msgspec.msgpack.Decoder(More).decode
+
+
+def more_of(data: bytes | None) -> More:
+    """What is in the column `more`."""
+    return _more(data) if data is not None else _NOTHING
+
+
+_NOTHING = More()
+
+
+def enqueue(
+    session: Session,
+    drafts: Sequence[Draft],
+    now: float,
+    fan: Fan | None = None,
+    copy: Callable[[list[Row]], None] | None = None,
+) -> tuple[list[Placed], int]:
+    """See `Store.enqueue`. copy: stores rows of `COLUMNS` in a faster way."""
+    group = 0
+    if fan is not None:
+        group = session.ids("grp", 1)[0]
+        then = _encode(msgspec.structs.replace(fan.then, of=group)) if fan.then is not None else None
+        session.run(
+            "INSERT INTO plait_grp (id, total, open, then_) VALUES (?, ?, ?, ?)", (group, fan.total, fan.total, then)
+        )
+    placed, rows = prepare(session, drafts, now, group)
+    if rows and copy is not None:
+        copy(rows)
+    elif rows:
+        session.many(_INSERT, rows)
+    if fan is not None and fan.total == 0 and fan.then is not None:
+        enqueue(session, [msgspec.structs.replace(fan.then, of=group)], now)
+    return placed, group
+
+
+def prepare(session: Session, drafts: Sequence[Draft], now: float, group: int) -> tuple[list[Placed], list[Row]]:
+    """Where each draft goes, and the rows of those that are new."""
+    numbers = session.ids("job", len(drafts)) if drafts else ()
+    lanes: dict[tuple[str, str, int, int], int] = {}
+    times = _Times(session)
+    placed: list[Placed] = []
+    rows: list[Row] = []
+    for at, draft in enumerate(drafts):
+        job, unique = numbers[at], None
+        if draft.unique is not None and not group:
+            unique = f"{draft.task}\x1f{draft.unique}"
+            holder = take_key(session, unique, job, now)
+            if holder != job:
+                placed.append(Placed(holder, fresh=False))
+                continue
+        name = (draft.task, draft.queue, -draft.priority, 0)
+        lane = lanes.get(name)
+        if lane is None:
+            lane = lanes[name] = lane_of(session, *name)
+        run_at = max(draft.at, now + draft.delay)
+        later = run_at > now
+        more = None
+        if draft.then or draft.feed is not None or draft.of:
+            more = More(draft.then, draft.feed, draft.of, draft.on_error)
+        placed.append(Placed(job))
+        rows.append(
+            (
+                job,
+                lane,
+                SCHEDULED if later else WAITING,
+                times.of(lane, draft.key),
+                now,
+                run_at if later else None,
+                draft.key,
+                json.dumps(draft.gates) if draft.gates else None,
+                unique,
+                draft.keep_unique or None,
+                group or draft.group or None,
+                (at if group else draft.part) if group or draft.group else None,
+                _encode(more) if more is not None else None,
+                draft.args,
+            )
+        )
+    times.store()
+    return placed, rows
+
+
+def lane_of(session: Session, task: str, queue: str, rank: int, alone: int) -> int:
+    """The lane of a task's jobs in one queue with one rank (its priority, turned round), or that of its suspects."""
+    name = (task, queue, rank, alone)
+    find = (
+        "SELECT id, (SELECT destination FROM plait_moved) FROM plait_lane "
+        "WHERE task = ? AND queue = ? AND rank = ? AND alone = ?"
+    )
+    found = session.rows(find, name)
+    if not found:
+        session.run(
+            "INSERT INTO plait_lane (id, task, queue, rank, alone) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (session.ids("lane", 1)[0], *name),
+        )
+        found = session.rows(find, name)
+    if found[0][1] is not None:
+        raise StoreError(f"This queue has moved to {found[0][1]}: nothing was enqueued. Use Jobs(...) with that URL.")
+    return int(found[0][0])
+
+
+def twin(session: Session, lane: int, alone: int) -> int:
+    """The lane like `lane` of suspects, or of those that are none (any more)."""
+    task, queue, rank = session.rows("SELECT task, queue, rank FROM plait_lane WHERE id = ?", (lane,))[0]
+    return lane_of(session, task, queue, rank, alone)
+
+
+def take_key(session: Session, key: str, job: int, now: float) -> int:
+    """Take a unique key for `job`; the job that has it now, which may be another."""
+    while True:
+        taken = session.rows(
+            "INSERT INTO plait_uniq (key, job) VALUES (?, ?) ON CONFLICT (key) DO UPDATE "
+            "SET job = excluded.job, until = NULL WHERE plait_uniq.until <= ? RETURNING job",
+            (key, job, now),
+        )
+        found = taken or session.rows("SELECT job FROM plait_uniq WHERE key = ?", (key,))
+        if found:  # else its holder has let go of it between the two
+            return int(found[0][0])
+
+
+class _Times:
+    """Virtual times of the jobs that one call stores."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._known: dict[tuple[int, str], float] = {}
+        self._changed: set[tuple[int, str]] = set()
+
+    def of(self, lane: int, key: str | None) -> float:
+        """The virtual time of the next job of `key` in `lane`."""
+        base = self._read(lane, "")
+        if key is None:
+            return base
+        time = max(base, self._read(lane, "=" + key)) + 1.0
+        self._known[lane, "=" + key] = time
+        self._changed.add((lane, "=" + key))
+        return time
+
+    def _read(self, lane: int, key: str) -> float:
+        time = self._known.get((lane, key))
+        if time is None:
+            found = self._session.rows("SELECT vt FROM plait_fair WHERE lane = ? AND key = ?", (lane, key))
+            time = self._known[lane, key] = float(found[0][0]) if found else 0.0
+        return time
+
+    def store(self) -> None:
+        """Remember how far each key has come."""
+        if self._changed:
+            self._session.many(
+                "INSERT INTO plait_fair (lane, key, vt) VALUES (?, ?, ?) "
+                "ON CONFLICT (lane, key) DO UPDATE SET vt = excluded.vt WHERE plait_fair.vt < excluded.vt",
+                [(*which, self._known[which]) for which in sorted(self._changed)],
+            )

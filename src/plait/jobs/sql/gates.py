@@ -1,0 +1,141 @@
+"""Gates: limits and rates that all workers together keep. Which jobs may pass, and what of the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+
+from plait.jobs.records import Rule
+from plait.jobs.sql.schema import HELD, WAITING
+from plait.jobs.sql.session import Session
+
+__all__ = ["Gates", "free", "names", "open_gates"]
+
+
+def names(rules: Sequence[Rule], gates: str | None) -> list[tuple[Rule, str]]:
+    """The gates that a job has to pass: each rule with the name of its gate."""
+    keyed = json.loads(gates) if gates else ()
+    found = []
+    for rule in rules:
+        if rule.keyed is None:
+            found.append((rule, rule.name))
+        elif rule.keyed < len(keyed):
+            found.append((rule, f"{rule.name}\x1f{keyed[rule.keyed]}"))
+    return found
+
+
+class Gates:
+    """The gates as they are in one transaction: asked for each job of a claim in turn.
+
+    Attributes:
+        opens: seconds until the first gate of a rate opens that has stopped a job; `None`: there is none.
+    """
+
+    def __init__(self, session: Session, now: float) -> None:
+        self._session, self._now = session, now
+        self._room: dict[str, int] = {}
+        self._earliest: dict[str, float] = {}
+        self._passed: dict[int, Sequence[tuple[Rule, str]]] = {}
+        self.opens: float | None = None
+
+    def stops(self, wanted: Sequence[tuple[Rule, str]]) -> tuple[Rule, str] | None:
+        """The first gate that lets nothing through now; those without a key come first."""
+        for rule, name in sorted(wanted, key=_keyed):
+            if rule.cap and self._left(rule, name) <= 0:
+                return rule, name
+            if rule.interval and (wait := self._next(name) - self._now) > 0:
+                self.opens = wait if self.opens is None else min(self.opens, wait)
+                return rule, name
+        return None
+
+    def passed(self, job: int, wanted: Sequence[tuple[Rule, str]]) -> None:
+        """A job goes through."""
+        self._passed[job] = wanted
+        for rule, name in wanted:
+            if rule.cap:
+                self._room[name] = self._left(rule, name) - 1
+            if rule.interval:
+                idle = self._now - (rule.burst - 1.0) * rule.interval
+                self._earliest[name] = max(self._next(name), idle) + rule.interval
+
+    def hold(self, held: Sequence[tuple[str, int]]) -> None:
+        """Take jobs out of the way of the others: (gate, job)."""
+        if held:
+            self._session.many(f"UPDATE plait_job SET state = {HELD}, held = ? WHERE id = ?", held)
+
+    def store(self, claimed: Collection[int]) -> None:
+        """Write down which of the jobs that went through were indeed claimed."""
+        slots, paced = [], {}
+        for job, wanted in self._passed.items():
+            for rule, name in wanted:
+                if rule.cap and job in claimed:
+                    slots.append((name, job))
+                if rule.interval:
+                    paced[name] = (name, self._earliest[name])
+        self._passed.clear()
+        if slots:
+            self._session.many("INSERT INTO plait_slot (gate, job) VALUES (?, ?)", slots)
+        if paced:
+            self._session.many(
+                "INSERT INTO plait_pace (gate, earliest) VALUES (?, ?) ON CONFLICT (gate) "
+                "DO UPDATE SET earliest = excluded.earliest",
+                sorted(paced.values()),
+            )
+
+    def _left(self, rule: Rule, name: str) -> int:
+        room = self._room.get(name)
+        if room is None:
+            taken = self._session.rows("SELECT count(*) FROM plait_slot WHERE gate = ?", (name,))[0][0]
+            room = self._room[name] = rule.cap - int(taken)
+        return room
+
+    def _next(self, name: str) -> float:
+        earliest = self._earliest.get(name)
+        if earliest is None:
+            found = self._session.rows("SELECT earliest FROM plait_pace WHERE gate = ?", (name,))
+            earliest = self._earliest[name] = float(found[0][0]) if found else 0.0
+        return earliest
+
+
+def _keyed(gate: tuple[Rule, str]) -> int:
+    return -1 if gate[0].keyed is None else gate[0].keyed
+
+
+def free(session: Session, jobs: Sequence[int]) -> None:
+    """These jobs run no longer: give up their places, and let as many of those that wait for them come back."""
+    if not jobs:
+        return
+    freed = session.rows("DELETE FROM plait_slot WHERE job IN ?* RETURNING gate", (list(jobs),))
+    counts: dict[str, int] = {}
+    for (gate,) in freed:
+        counts[gate] = counts.get(gate, 0) + 1
+    for gate, count in sorted(counts.items()):
+        _come_back(session, gate, count)
+
+
+def _come_back(session: Session, gate: str, count: int) -> None:
+    session.run(
+        f"UPDATE plait_job SET state = {WAITING}, held = NULL WHERE id IN (SELECT id FROM plait_job "
+        f"WHERE held = ? AND state = {HELD} ORDER BY vt, id LIMIT ?)",
+        (gate, count),
+    )
+
+
+def open_gates(session: Session, now: float, most: int = 64) -> float | None:
+    """Let jobs come back to gates that may have room; seconds until it is worth calling again.
+
+    Some of each gate come back, whatever holds them: a claim holds those again that still may not pass. So nothing has
+    to be known here of rules, which may have changed; jobs of a limit's gate come back as others end anyway (`free`).
+    """
+    gates = session.rows(
+        f"SELECT held, (SELECT earliest FROM plait_pace WHERE gate = held) FROM plait_job WHERE state = {HELD} "
+        "GROUP BY held LIMIT 10000"
+    )
+    soonest: float | None = None
+    for gate, earliest in gates:
+        wait = (earliest or 0.0) - now
+        if wait <= 0:
+            _come_back(session, gate, most if earliest else 1)
+        soonest = wait if soonest is None else min(soonest, wait)
+    session.run("DELETE FROM plait_pace WHERE earliest < ?", (now - 86_400.0,))
+    return max(0.05, soonest) if soonest is not None else None

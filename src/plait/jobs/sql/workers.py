@@ -1,0 +1,154 @@
+"""Workers: their leases, what becomes of the jobs of those that are gone, and what running jobs say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from plait.jobs.protocol import CRASHES, LEASE, Event
+from plait.jobs.records import Note, Outcome, WorkerInfo, WorkerView
+from plait.jobs.sql.enqueue import twin
+from plait.jobs.sql.gates import free
+from plait.jobs.sql.schema import RUNNING, WAITING
+from plait.jobs.sql.session import Row, Session
+from plait.jobs.sql.settle import WHOLE, end, stopped
+
+__all__ = [
+    "KEPT",
+    "beat",
+    "begin",
+    "expired",
+    "is_leased",
+    "leave",
+    "note",
+    "recover",
+    "register",
+    "unwanted",
+    "workers",
+]
+
+#: Seconds for which jobs can be looked up that their workers' crashes have ended.
+KEPT = 7 * 86_400.0
+_encode = msgspec.msgpack.Encoder().encode
+_info = msgspec.msgpack.Decoder(WorkerInfo).decode
+
+
+def register(session: Session, info: WorkerInfo, now: float) -> int:
+    """See `Store.register`."""
+    worker = session.ids("worker", 1)[0]
+    session.run(
+        "INSERT INTO plait_worker (id, info, started, until) VALUES (?, ?, ?, ?)",
+        (worker, _encode(info), now, now + LEASE),
+    )
+    return worker
+
+
+def beat(session: Session, worker: int, now: float) -> bool:
+    """See `Store.beat`."""
+    return session.run("UPDATE plait_worker SET until = ? WHERE id = ?", (now + LEASE, worker)) == 1
+
+
+def is_leased(session: Session, worker: int, now: float) -> bool:
+    """Whether a worker may claim."""
+    return bool(session.rows("SELECT 1 FROM plait_worker WHERE id = ? AND until > ?", (worker, now)))
+
+
+def expired(session: Session, now: float) -> list[int]:
+    """Workers whose lease has run out."""
+    return [row[0] for row in session.rows("SELECT id FROM plait_worker WHERE until <= ?", (now,))]
+
+
+def workers(session: Session, now: float) -> list[WorkerView]:
+    """See `Store.workers`."""
+    rows = session.rows(
+        "SELECT id, info, started, until, (SELECT count(*) FROM plait_job WHERE worker = plait_worker.id "
+        f"AND state = {RUNNING}) FROM plait_worker ORDER BY id"
+    )
+    return [
+        WorkerView(id=w, info=_info(info), started=s, lease=until - now, running=n) for w, info, s, until, n in rows
+    ]
+
+
+def leave(session: Session, worker: int, now: float) -> int:
+    """See `Store.leave`."""
+    _end_unwanted(session, worker, now)
+    rows = session.rows(
+        f"UPDATE plait_job SET state = {WAITING}, attempt = attempt - 1, worker = NULL, progress = NULL, note = NULL "
+        f"WHERE worker = ? AND state = {RUNNING} RETURNING id",
+        (worker,),
+    )
+    free(session, [row[0] for row in rows])
+    session.run("DELETE FROM plait_worker WHERE id = ?", (worker,))
+    return len(rows)
+
+
+def recover(session: Session, worker: int, now: float) -> int:
+    """See `Store.recover`.
+
+    A job that its task's own transaction still holds is left for the next time: it may yet be done.
+    """
+    count = _end_unwanted(session, worker, now)
+    mine = f"worker = ? AND state = {RUNNING}"
+    poisoned: list[Row] = session.rows(
+        f"DELETE FROM plait_job WHERE id IN (SELECT id FROM plait_job WHERE {mine} AND crashes >= ? "
+        f"AND begun IS NOT NULL{session.unlocked}) RETURNING {WHOLE}",
+        (worker, CRASHES - 1),
+    )
+    said = "Its worker was lost {} times while it ran: it is not tried again."
+    end(session, [(_crashed(row), _failed(row, said.format(row[3] + 1))) for row in poisoned], now)
+    jobs: list[int] = []
+    for (lane,) in session.rows(f"SELECT DISTINCT lane FROM plait_job WHERE {mine}", (worker,)):
+        rows = session.rows(
+            f"UPDATE plait_job SET state = {WAITING}, lane = ?, crashes = crashes + CASE WHEN crashes = 0 OR begun "
+            "IS NOT NULL THEN 1 ELSE 0 END, attempt = attempt - 1, worker = NULL, progress = NULL, note = NULL "
+            f"WHERE id IN (SELECT id FROM plait_job WHERE {mine} AND lane = ?{session.unlocked}) RETURNING id",
+            (twin(session, lane, 1), worker, lane),
+        )
+        jobs += [row[0] for row in rows]
+    free(session, jobs)
+    session.run(
+        f"DELETE FROM plait_worker WHERE id = ? AND NOT EXISTS (SELECT 1 FROM plait_job WHERE {mine})", (worker, worker)
+    )
+    return count + len(poisoned) + len(jobs)
+
+
+def begin(session: Session, job: int, token: int) -> bool:
+    """See `Store.begin`."""
+    return bool(
+        session.run(f"UPDATE plait_job SET begun = 1 WHERE id = ? AND token = ? AND state = {RUNNING}", (job, token))
+    )
+
+
+def _crashed(row: Row) -> Row:
+    return (*row[:3], row[3] + 1, *row[4:])
+
+
+def _failed(row: Row, why: str) -> Outcome:
+    return Outcome(id=row[0], token=row[4], event=Event.FAIL, error=why, keep=KEPT)
+
+
+def _end_unwanted(session: Session, worker: int, now: float) -> int:
+    rows = session.rows(
+        "DELETE FROM plait_job WHERE id IN (SELECT id FROM plait_job WHERE worker = ? "
+        f"AND state = {RUNNING} AND cancel IS NOT NULL{session.unlocked}) RETURNING {WHOLE}",
+        (worker,),
+    )
+    end(session, [(row, stopped(_failed(row, ""))) for row in rows], now)
+    return len(rows)
+
+
+def unwanted(session: Session, worker: int) -> list[tuple[int, int]]:
+    """See `Store.unwanted`."""
+    rows = session.rows(
+        f"SELECT id, token FROM plait_job WHERE worker = ? AND state = {RUNNING} AND cancel IS NOT NULL", (worker,)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def note(session: Session, notes: Sequence[Note]) -> None:
+    """See `Store.note`."""
+    session.many(
+        f"UPDATE plait_job SET progress = ?, note = ? WHERE id = ? AND token = ? AND state = {RUNNING}",
+        [(said.share, said.text, said.id, said.token) for said in notes],
+    )

@@ -1,0 +1,1 @@
+"""Jobs in a SQLite file: no server, many processes of one machine."""

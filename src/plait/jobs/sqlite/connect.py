@@ -1,0 +1,172 @@
+"""Opening the file: the driver, how durable it is, and the tables."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from plait.errors import MissingExtra, StoreBusy, StoreError
+from plait.jobs.sql.schema import STEPS, VERSION
+from plait.jobs.sql.session import Row
+
+try:
+    import apsw
+except ImportError as error:
+    raise MissingExtra("Jobs in a SQLite file", "apsw", "jobs") from error
+
+__all__ = ["PATIENCE", "SqliteSession", "connect", "in_words", "migrate", "transaction"]
+
+#: Seconds to wait for others that write, before giving up.
+PATIENCE = 30.0
+_WORDS = {"int": "INTEGER", "real": "REAL", "blob": "BLOB", "hot": ""}
+_COUNTERS = "CREATE TABLE plait_counter (name TEXT PRIMARY KEY, next INTEGER NOT NULL)"
+
+
+def connect(path: str) -> apsw.Connection:
+    """A connection to the file, which need not exist."""
+    with in_words(path):
+        connection = apsw.Connection(path, statementcachesize=256)
+        connection.set_busy_handler(_Patience())
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "full")
+        connection.pragma("cache_size", -16_000)
+        connection.pragma("temp_store", "memory")
+        return connection
+
+
+class _Patience:
+    """Waits for the lock in short sleeps: SQLite's own back off to a tenth of a second."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def __call__(self, calls: int) -> bool:
+        now = time.monotonic()
+        if calls == 0:
+            self._until = now + PATIENCE
+        if now >= self._until:
+            return False
+        time.sleep(min(0.00005 * 1.5 ** min(calls, 10), 0.002))
+        return True
+
+
+def migrate(connection: apsw.Connection, path: str) -> None:
+    """Bring the tables up to date, under the file's lock.
+
+    Raises:
+        StoreError: they are newer than this version of Plait.
+    """
+    with in_words(path):
+        if _version(connection) == VERSION:
+            return
+        with transaction(connection):
+            known = _version(connection)
+            if known > VERSION:
+                raise StoreError(
+                    f"The jobs in {path} are of schema version {known}; this Plait knows versions up to {VERSION}. "
+                    "Update Plait here. Nothing was changed."
+                )
+            if known == 0:
+                connection.execute(_COUNTERS)
+            for step in STEPS[known:]:
+                for sql in step:
+                    connection.execute(sql.format(**_WORDS))
+            connection.execute("INSERT OR REPLACE INTO plait_counter (name, next) VALUES ('version', ?)", (VERSION,))
+
+
+def _version(connection: apsw.Connection) -> int:
+    there = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'plait_counter'").fetchall()
+    if not there:
+        return 0
+    found: Any = connection.execute("SELECT next FROM plait_counter WHERE name = 'version'").fetchall()[0][0]
+    return int(found)
+
+
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """A transaction that writes."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def in_words(path: str) -> Iterator[None]:
+    """Say what the database says, and what to do about it.
+
+    Raises:
+        StoreBusy, StoreError: for the driver's errors.
+    """
+    try:
+        yield
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise StoreBusy(
+            f"{path} was locked by another process for {PATIENCE:.0f} s. Somebody has kept a transaction open in it: "
+            "end that, or keep jobs in a file of their own."
+        ) from error
+    except apsw.FullError as error:
+        raise StoreError(f"{path} cannot grow: the disk is full. Nothing of this was stored; make room.") from error
+    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
+        raise StoreError(f"{path} cannot be written to ({error}): check the folder and its permissions.") from error
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise StoreError(f"{path} is not a SQLite database, or is damaged ({error}). Name another file.") from error
+    except apsw.IOError as error:
+        raise StoreError(f"{path} cannot be read or written ({error}): check the disk and its free space.") from error
+
+
+class SqliteSession:
+    """A session on a connection of the driver."""
+
+    unlocked = ""  # there is one transaction at a time
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """All rows of a statement's result."""
+        if "?*" in sql:
+            sql, values = _lists(sql), [json.dumps(v) if type(v) is list else v for v in values]
+        return self._execute(sql, values).fetchall()
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Run a statement; how many rows it changed."""
+        if "?*" in sql:
+            sql, values = _lists(sql), [json.dumps(v) if type(v) is list else v for v in values]
+        self._execute(sql, values)
+        return self._connection.changes()
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement for each of `rows`."""
+        self._connection.executemany(sql, rows)
+
+    def number_from(self, counter: str, last: int) -> None:
+        """Go on above `last`."""
+        self._execute(
+            "INSERT INTO plait_counter (name, next) VALUES (?, ?) ON CONFLICT (name) "
+            "DO UPDATE SET next = excluded.next WHERE next < excluded.next",
+            (counter, last + 1),
+        )
+
+    def ids(self, counter: str, count: int) -> range:
+        """New numbers."""
+        sql = (
+            "INSERT INTO plait_counter (name, next) VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET next = next + ? RETURNING next"
+        )
+        after: Any = self._execute(sql, (counter, count + 1, count)).fetchall()[0][0]
+        return range(after - count, after)
+
+
+@cache
+def _lists(sql: str) -> str:
+    return sql.replace("?*", "(SELECT value FROM json_each(?))")

@@ -1,0 +1,169 @@
+"""`SqliteStore`: jobs in a SQLite file."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from plait.errors import ConnectionRefused, Stale
+from plait.jobs.presence import Presence
+from plait.jobs.protocol import Event
+from plait.jobs.records import Outcome, WorkerInfo
+from plait.jobs.sql.schema import RUNNING
+from plait.jobs.sql.session import Session
+from plait.jobs.sql.store import SqlStore
+from plait.jobs.sqlite.connect import SqliteSession, connect, in_words, migrate
+from plait.jobs.sqlite.wake import WAITERS, WORKERS, Ear, Voice
+from plait.jobs.sqlite.writer import Writer
+from plait.jobs.store import Listener, Transaction
+
+__all__ = ["SqliteStore"]
+
+T = TypeVar("T")
+
+
+class SqliteStore(SqlStore):
+    """A store in one file, for processes of one machine.
+
+    Parameters:
+        path: the file; made if it is not there. Beside it a folder, PATH-plait, of its users' locks and sockets.
+        full: whether what was enqueued or settled survives a power cut (a crash of any process it always does).
+        clock: what tells seconds since the epoch.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, full: bool = True, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.path = os.path.abspath(os.fspath(path))
+        self.url = f"sqlite:///{self.path}"
+        self.where = self.path
+        self._clock = clock
+        self._pid = os.getpid()
+        self._writer = Writer(self.path, full=full)
+        migrate(self._writer.connection, self.path)
+        self._reader = connect(self.path)
+        self._reading = threading.Lock()
+        folder = Path(self.path + "-plait")
+        self.presence = Presence(folder)
+        self._folder = folder
+        self._voice = Voice(folder)
+        self._closed = False
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock()
+
+    def write(self, work: Callable[[Session], T], *, durable: bool = True) -> T:
+        """Do `work` in a transaction that writes."""
+        return self._writer.write(work, durable=durable)
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Do `work` in a transaction that reads."""
+        with self._reading, in_words(self.path):
+            execute = self._reader.execute
+            execute("BEGIN")
+            try:
+                return work(SqliteSession(self._reader))
+            finally:
+                execute("ROLLBACK")
+
+    def joined(self, connection: Any) -> Session:
+        """A session in the caller's transaction."""
+        inner = getattr(connection, "connection", connection)  # SQLAlchemy's Connection, or its Session's
+        inner = getattr(inner, "driver_connection", inner)
+        if not isinstance(inner, apsw.Connection):
+            raise ConnectionRefused(
+                f"connection= is of {type(inner).__module__}, and jobs in SQLite need one of apsw: a second SQLite "
+                "library on one file can lose what the other has written. Open it with apsw.Connection(path)."
+            )
+        if not os.path.exists(self.path) or not os.path.samefile(inner.filename, self.path):
+            raise ConnectionRefused(f"connection= is to {inner.filename!r}, and the jobs are in {self.path!r}.")
+        if not inner.in_transaction:
+            raise ConnectionRefused("connection= has no transaction open: begin one, enqueue, and commit it.")
+        return SqliteSession(inner)
+
+    def tell_workers(self) -> None:
+        """Wake workers."""
+        self._voice.tell(WORKERS)
+
+    def tell_waiters(self) -> None:
+        """Wake those who wait for results."""
+        self._voice.tell(WAITERS)
+
+    def listen(self, *, ends: bool = False) -> Listener:
+        """Hear of what is new."""
+        connection = connect(self.path)
+
+        def version() -> int:
+            found: int = connection.pragma("data_version")
+            return found
+
+        return Ear(self._folder, WAITERS if ends else WORKERS, version, connection.close)
+
+    def register(self, info: WorkerInfo) -> int:
+        """A worker begins, and holds its lock."""
+        worker = super().register(info)
+        self.presence.hold(worker)
+        return worker
+
+    def leave(self, worker: int) -> int:
+        """A worker ends in good order."""
+        count = super().leave(worker)
+        self.presence.let_go(worker)
+        return count
+
+    def upkeep(self) -> float | None:
+        """Also recovers workers whose processes have ended."""
+        for worker in self.presence.gone(self.workers()):
+            self.recover(worker)
+            self.presence.forget(worker)
+        return super().upkeep()
+
+    @contextmanager
+    def transact(self, job: int, token: int) -> Iterator[Transaction]:
+        """A transaction for a task, on a connection of its own: it holds the file's only writer."""
+        connection = connect(self.path)
+        try:
+            with in_words(self.path):
+                connection.execute("BEGIN IMMEDIATE")
+            yield _Transaction(self, connection, job, token)
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            connection.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._closed:
+            return
+        self._closed = True
+        self._voice.close()
+        with self._reading:
+            self._reader.close()
+        self._writer.close()
+
+
+class _Transaction:
+    def __init__(self, store: SqliteStore, connection: apsw.Connection, job: int, token: int) -> None:
+        self._store, self.connection, self._job, self._token = store, connection, job, token
+        found = connection.execute(
+            f"SELECT 1 FROM plait_job WHERE id = ? AND token = ? AND state = {RUNNING}", (job, token)
+        ).fetchall()
+        if not found:
+            raise Stale(job)
+
+    def finish(self, result: bytes | None, keep: float) -> None:
+        """Settle and commit."""
+        outcome = Outcome(id=self._job, token=self._token, event=Event.SUCCEED, result=result, keep=keep)
+        with in_words(self._store.path):
+            if self._store.settle(SqliteSession(self.connection), 0, [outcome], self._store.now()):
+                raise Stale(self._job)
+            self.connection.execute("COMMIT")
+        self._store.tell_waiters()
