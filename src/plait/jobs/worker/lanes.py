@@ -1,0 +1,115 @@
+"""`Lanes`: the lanes of a worker, one a task, opened when jobs come and closed when there are none for a while."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from plait.events import Hub
+from plait.jobs.records import Claimed, Want
+from plait.jobs.spec import TaskSpec
+from plait.jobs.worker.lane import JobLane
+
+__all__ = ["Lanes"]
+
+log = logging.getLogger("plait")
+
+#: Seconds without a job after which a lane gives its workers back.
+IDLE = 30.0
+
+
+class Lanes:
+    """All lanes of a worker.
+
+    A job that has lost a worker before runs in a lane apart, alone in a process: what it may kill is only that.
+
+    Concurrency: `wants`, `offer` and `tidy` belong to the keeper's thread.
+    """
+
+    def __init__(self, tasks: Mapping[str, TaskSpec], hub: Hub, post: str) -> None:
+        self._tasks, self._hub, self._post = tasks, hub, post
+        self._lanes: dict[str, JobLane] = {}
+        self._apart: dict[str, JobLane] = {}
+        self.deliver: Callable[[JobLane, list[Any]], None] = lambda lane, results: None
+        self.hand_back: Callable[[JobLane, str, float], None] = lambda lane, why, delay: None
+
+    @property
+    def held(self) -> int:
+        """Jobs that the worker has."""
+        return sum(len(lane.held) for lane in self.all())
+
+    def all(self) -> list[JobLane]:
+        """Every open lane."""
+        return [*self._lanes.values(), *self._apart.values()]
+
+    def jobs(self) -> dict[int, int]:
+        """Every job that the worker has, and its token."""
+        return {job: held.token for lane in self.all() for job, held in list(lane.held.items())}
+
+    def wants(self) -> list[Want]:
+        """How many jobs of each task there is room for."""
+        wants = []
+        for name, task in self._tasks.items():
+            lane, apart = self._lanes.get(name), self._apart.get(name)
+            count = 1 if lane is None else lane.want()
+            if count > 0:
+                wants.append(Want(name, count, task.store_rules))
+            if apart is None or not apart.held:
+                wants.append(Want(name, 1, task.store_rules, alone=True))
+        return wants
+
+    def offer(self, name: str, jobs: list[Claimed]) -> None:
+        """Run these jobs of a task."""
+        suspects = [job for job in jobs if job.crashes]
+        if suspects:
+            self._open(self._apart, name, alone=True).offer(suspects)
+            jobs = [job for job in jobs if not job.crashes]
+        if jobs:
+            self._open(self._lanes, name, alone=False).offer(jobs)
+
+    def _open(self, lanes: dict[str, JobLane], name: str, *, alone: bool) -> JobLane:
+        lane = lanes.get(name)
+        if lane is None or lane.drive.lane.over:
+            lane = lanes[name] = JobLane(
+                self._tasks[name], self._hub, self._post, alone=alone, deliver=self.deliver, broken=self._broken
+            )
+        return lane
+
+    def _broken(self, lane: JobLane, error: BaseException | None) -> None:
+        """A lane ended by itself: its function cannot be loaded, or no process be started."""
+        for lanes in (self._lanes, self._apart):
+            for name, known in list(lanes.items()):
+                if known is lane:
+                    del lanes[name]
+        if error is not None:
+            log.error("Task %r cannot run here, its jobs are handed back: %s", lane.task.name, error, exc_info=error)
+        self.hand_back(lane, f"{type(error).__name__}: {error}" if error is not None else "", 5.0)
+        threading.Thread(target=lane.close, name="plait-lane-end", daemon=True).start()
+
+    def stop(self, job: int) -> None:
+        """End a job that nobody wants, if it is begun."""
+        for lane in self.all():
+            if lane.stop(job):
+                return
+
+    def tidy(self) -> None:
+        """Close lanes that have had nothing to do for a while."""
+        now = time.monotonic()
+        for lanes in (self._lanes, self._apart):
+            for name, lane in list(lanes.items()):
+                if not lane.held and now - lane.idle_since > IDLE:
+                    del lanes[name]
+                    threading.Thread(target=lane.close, name="plait-lane-end", daemon=True).start()
+
+    def close(self) -> None:
+        """End all of them, whatever they have in hand."""
+        closing = [threading.Thread(target=lane.close, daemon=True) for lane in self.all()]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join(5.0)
+        self._lanes.clear()
+        self._apart.clear()

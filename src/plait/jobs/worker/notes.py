@@ -1,0 +1,96 @@
+"""Progress: what a task says of its job, on its way from the seat to the worker, as datagrams that nobody waits for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from plait.jobs.records import Note
+
+__all__ = ["Current", "Postbox"]
+
+#: Seconds between two notes of one job.
+APART = 0.1
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Note).decode
+_sending = threading.local()
+
+
+class Current:
+    """The job that a task runs for: `plait.jobs.current()`.
+
+    Attributes:
+        id: the job's. attempt: which attempt this is, from 1. crashes: workers that were lost with it.
+    """
+
+    __slots__ = ("_post", "_said", "_token", "attempt", "crashes", "id")
+
+    def __init__(self, job: int, token: int, attempt: int, crashes: int, post: str) -> None:
+        self.id, self._token, self.attempt, self.crashes, self._post = job, token, attempt, crashes, post
+        self._said = -APART
+
+    def progress(self, share: float, text: str = "") -> None:
+        """Say how far the job is: a share from 0 to 1, and words. Cheap; only some ten a second are kept."""
+        now = time.monotonic()
+        if now - self._said < APART and share < 1.0:
+            return
+        self._said = now
+        _send(self._post, Note(self.id, self._token, min(1.0, max(0.0, float(share))), str(text)[:1000]))
+
+
+def _send(path: str, note: Note) -> None:
+    if not path:
+        return
+    try:
+        sock = _sending.socket
+        if _sending.pid != os.getpid():
+            raise AttributeError
+    except AttributeError:
+        sock = _sending.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sock.setblocking(False)
+        _sending.pid = os.getpid()
+    with contextlib.suppress(OSError):  # the worker has ended, or has more than it can read
+        sock.sendto(_encode(note), path)
+
+
+class Postbox:
+    """Where a worker gets notes.
+
+    Parameters:
+        take: called with each, in a thread of its own.
+    """
+
+    def __init__(self, take: Callable[[Note], None]) -> None:
+        self._folder = tempfile.mkdtemp(prefix="plait-")
+        self.path = os.path.join(self._folder, "notes")
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.path)
+        self._take = take
+        threading.Thread(target=self._work, name="plait-notes", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                data = self._socket.recv(65536)
+            except OSError:
+                return
+            if not data:
+                return
+            with contextlib.suppress(msgspec.MsgspecError):
+                self._take(_decode(data))
+
+    def close(self) -> None:
+        """Take no more."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"", self.path)
+        self._socket.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
+            os.rmdir(self._folder)

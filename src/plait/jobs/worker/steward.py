@@ -1,0 +1,98 @@
+"""`Steward`: the thread of a worker for what has time: upkeep, schedules, cancellations, progress, ticks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from plait.errors import PlaitError
+from plait.jobs.records import Note
+from plait.jobs.store import Store
+
+__all__ = ["Steward"]
+
+log = logging.getLogger("plait")
+
+#: Seconds between two rounds.
+ROUND = 0.25
+#: Seconds between two rounds of upkeep.
+UPKEEP = 0.5
+
+
+class Steward:
+    """Goes round.
+
+    Parameters:
+        worker: its id, which changes when a lease was lost.
+        stop_job: ends a job that nobody wants. tick: says that the worker is alive. tidy: called every round.
+        fire: fires schedules that are due; seconds until the next is.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        worker: Callable[[], int],
+        *,
+        stop_job: Callable[[int], None],
+        tick: Callable[[], None],
+        tidy: Callable[[], None],
+        fire: Callable[[], float | None],
+    ) -> None:
+        self.store, self._worker = store, worker
+        self._stop_job, self._tick, self._tidy, self._fire = stop_job, tick, tidy, fire
+        self._notes: dict[int, Note] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._work, name="plait-steward", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def take(self, note: Note) -> None:
+        """A job says how far it is; the last word of each is kept until the next round."""
+        with self._lock:
+            self._notes[note.id] = note
+
+    def _work(self) -> None:
+        upkeep = next_fire = 0.0
+        while not self._stopping:
+            now = time.monotonic()
+            try:
+                self._tick()
+                self._tell()
+                for job, _ in self.store.unwanted(self._worker()):
+                    self._stop_job(job)
+                if now >= next_fire:
+                    wait = self._fire()
+                    next_fire = now + min(60.0, wait if wait is not None else 60.0)
+                if now >= upkeep:
+                    soon = self.store.upkeep()
+                    upkeep = now + (UPKEEP if soon is None else min(UPKEEP, soon))
+                self._tidy()
+            except (PlaitError, OSError) as error:
+                log.debug("A round was left out: %s", error)
+            except BaseException:
+                log.exception("The steward stumbled; it goes on.")
+            self._wake.wait(ROUND)
+            self._wake.clear()
+
+    def _tell(self) -> None:
+        with self._lock:
+            notes, self._notes = list(self._notes.values()), {}
+        if notes:
+            self.store.note(notes)
+
+    def look(self) -> None:
+        """Go round now."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(5.0)

@@ -1,0 +1,63 @@
+"""What becomes of a job whose attempt has failed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from plait.errors import JobCancelled, Stale
+from plait.failure import Failure
+from plait.jobs.codec import Misfit
+from plait.jobs.protocol import Event
+from plait.jobs.records import Outcome
+from plait.jobs.worker.perform import Order, Snooze
+from plait.policy.retry import Retry
+
+__all__ = ["MISFIT", "PATIENCE", "verdict"]
+
+#: Seconds until a job comes back whose arguments do not fit the code here, and for how long it does: others' may.
+MISFIT, PATIENCE = 10.0, 3600.0
+#: Characters of a traceback that are kept: its end says most.
+LONGEST = 20_000
+
+
+def verdict(failure: Failure, retry: Retry, keep: float, now: float, draw: Callable[[], float]) -> Outcome | None:
+    """The outcome of a failed attempt; `None`: there is nothing to settle.
+
+    Parameters:
+        failure: as the engine tells of it; its item is the `Order`.
+        keep: seconds for which a failed job is kept.
+        now: seconds since the epoch. draw: makes random numbers from 0 to 1.
+    """
+    order: Order = failure.item
+    error = failure.exception
+    said = _one_line(error)
+
+    def outcome(event: Event, delay: float = 0.0, text: str = "") -> Outcome:
+        return Outcome(
+            id=order.job, token=order.token, event=event, delay=delay, error=said, traceback=text[-LONGEST:], keep=keep
+        )
+
+    if isinstance(error, Stale):
+        return None
+    if isinstance(error, Snooze):
+        return outcome(Event.SNOOZE, max(0.0, error.seconds))
+    if isinstance(error, JobCancelled):
+        return outcome(Event.STOP)
+    if isinstance(error, Misfit) and now - order.created < PATIENCE:
+        return outcome(Event.SNOOZE, MISFIT)
+    try:
+        wait = retry.wait(order.attempt, error, now - order.created, draw())
+    except Exception as asked:  # the user's predicate
+        error.add_note(f"Retry(on=...) was asked whether to try again, and raised {_one_line(asked)}")
+        wait = None
+    if wait is None:
+        return outcome(Event.FAIL, text=failure.traceback)
+    return outcome(Event.RETRY, wait, failure.traceback)
+
+
+def _one_line(error: BaseException) -> str:
+    try:
+        lines = f"{type(error).__name__}: {error}".splitlines()
+    except Exception:
+        lines = []
+    return lines[0][:500] if lines else type(error).__name__
