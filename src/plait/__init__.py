@@ -14,23 +14,32 @@ if TYPE_CHECKING:
     from plait import events
     from plait.engine.regroup import Window
     from plait.errors import (
+        ArgumentRefused,
         CannotTravel,
+        ConnectionRefused,
         FunctionStopped,
         ItemTimeout,
+        JobCancelled,
+        JobFailed,
+        JobUnknown,
         JournalBusy,
         JournalChanged,
         JournalError,
         MissingExtra,
         OptionError,
         PlaitError,
+        ResultTimeout,
         RunCancelled,
         RunUsedTwice,
         StartFailed,
+        StoreBusy,
+        StoreError,
         TooManyFailures,
         UnknownOption,
         WorkerLost,
     )
     from plait.failure import Failure
+    from plait.jobs.jobs import Jobs
     from plait.journal.journal import Journal
     from plait.placement import Placement
     from plait.places.processes.pool import Pool, default_pool
@@ -48,12 +57,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Advice",
+    "ArgumentRefused",
     "CannotTravel",
+    "ConnectionRefused",
     "Failure",
     "Flow",
     "FunctionStopped",
     "Hedge",
     "ItemTimeout",
+    "JobCancelled",
+    "JobFailed",
+    "JobUnknown",
+    "Jobs",
     "Journal",
     "JournalBusy",
     "JournalChanged",
@@ -66,11 +81,14 @@ __all__ = [
     "Pool",
     "Rate",
     "Report",
+    "ResultTimeout",
     "Retry",
     "Run",
     "RunCancelled",
     "RunUsedTwice",
     "StartFailed",
+    "StoreBusy",
+    "StoreError",
     "Task",
     "TooManyFailures",
     "UnknownOption",
@@ -93,6 +111,7 @@ _HOMES = {
     "plait.placement": ("Placement",),
     "plait.engine.regroup": ("Window",),
     "plait.journal.journal": ("Journal",),
+    "plait.jobs.jobs": ("Jobs",),
     "plait.policy.hedge": ("Hedge",),
     "plait.policy.limit": ("Limit",),
     "plait.policy.rate": ("Rate",),

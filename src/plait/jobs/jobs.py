@@ -1,0 +1,364 @@
+"""`Jobs`: the durable queue as its users see it: tasks, jobs, groups, schedules, in one store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
+
+import msgspec
+
+from plait.errors import OptionError, UnknownOption
+from plait.events import Hub
+from plait.jobs.calendar import MISSED, calendar_of
+from plait.jobs.client import Client
+from plait.jobs.codec import LARGEST
+from plait.jobs.handle import Group, Job
+from plait.jobs.records import Fan, Rule
+from plait.jobs.schedules import OVERLAP, Schedule, Schedules
+from plait.jobs.spec import ISOLATED, TaskSpec
+from plait.jobs.store import Store
+from plait.jobs.task import EnqueueOptions, JobTask, Prepared, checked_enqueueing
+from plait.placement import Placement
+from plait.policy.limit import Limit
+from plait.policy.rate import Rate
+from plait.policy.retry import Retry
+from plait.surface.calls import is_async
+from plait.surface.options import rules_from
+
+if TYPE_CHECKING:
+    from plait.jobs.worker.worker import Worker
+
+__all__ = ["Jobs", "TaskOptions"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Options of a task that say how a job is enqueued, and how its results are kept; the others are `plait.map`'s.
+_ENQUEUE = ("queue", "priority", "key")
+_ENGINE = ("model", "workers", "width", "timeout", "resources", "memory", "on_crash")
+
+
+class TaskOptions(TypedDict, total=False):
+    """The options of `Jobs.task`."""
+
+    name: str
+    queue: str
+    priority: int
+    key: str | None
+    model: str | Placement | tuple[str, ...]
+    workers: int | None
+    width: int | None
+    retries: int | Retry
+    timeout: float | None
+    rate: str | float | Rate | Sequence[str | float | Rate] | None
+    limit: int | Limit | Sequence[int | Limit] | None
+    resources: Mapping[str, Any] | None
+    memory: int | str | None
+    on_crash: Literal["rerun", "fail"]
+    keep: float
+    keep_failed: float
+
+
+class Jobs:
+    """A durable queue of jobs.
+
+        jobs = plait.Jobs("sqlite:///jobs.db")
+
+        @jobs.task(retries=5, timeout=60)
+        def thumbnail(path: str) -> str: ...
+
+        job = thumbnail.enqueue("a.png")      # `plait work app:jobs` runs it
+        job.result(timeout=10)
+
+    Parameters:
+        url: `"sqlite:///FILE"`, `"postgresql://USER@HOST/DATABASE"`, or `"memory://"` for tests. Nothing is opened
+            before the first job is enqueued or looked for.
+        keep: seconds for which jobs that are done are kept, with their results; keep_failed: those that failed or were
+            cancelled.
+        max_bytes: that the arguments of a job, or its result, may have.
+        store: one that is open already, instead of `url`'s (for tests).
+
+    Raises:
+        OptionError: the URL is none that is known.
+
+    Concurrency: safe from any thread; a forked child opens a store of its own.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        keep: float = 86_400.0,
+        keep_failed: float = 7 * 86_400.0,
+        max_bytes: int = LARGEST,
+        store: Store | None = None,
+    ) -> None:
+        self._client = Client(url, store)
+        self.keep, self.keep_failed, self.max_bytes = keep, keep_failed, max_bytes
+        self.tasks: dict[str, JobTask[..., Any]] = {}
+        self.schedules: list[Schedule] = []
+        self.hub = Hub()
+
+    @property
+    def url(self) -> str:
+        """Of the store; that of a file with its whole path."""
+        return self._client.url
+
+    @property
+    def store(self) -> Store:
+        """Where the jobs are; opened now if it was not."""
+        return self._client.store
+
+    # --- tasks ------------------------------------------------------------------------------------------------------
+
+    @overload
+    def task(self, function: Callable[P, R], /) -> JobTask[P, R]: ...
+    @overload
+    def task(
+        self, function: None = ..., /, *, transactional: Literal[True], **options: Unpack[TaskOptions]
+    ) -> Callable[[Callable[Concatenate[Any, P], R]], JobTask[P, R]]: ...
+    @overload
+    def task(
+        self, function: None = ..., /, *, transactional: Literal[False] = ..., **options: Unpack[TaskOptions]
+    ) -> Callable[[Callable[P, R]], JobTask[P, R]]: ...
+    def task(self, function: Any = None, /, *, transactional: bool = False, **options: Any) -> Any:
+        """Make a function a task of this queue.
+
+        Parameters:
+            name: what its jobs are stored under; the function's by default. Jobs outlive code: keep it.
+            queue, priority, key: as in `JobTask.with_`, for all its jobs.
+            model, workers, width, timeout, resources, memory, on_crash: as in `plait.map`. `model="auto"` chooses among
+                worker processes: a job that kills its process does not kill the worker.
+            retries: a count or a `Retry`; the waits are kept in the store.
+            rate, limit: as in `plait.map`, kept by all workers together; `key=` functions get the job's arguments.
+            keep, keep_failed: seconds, instead of the queue's.
+            transactional: the function's first argument is the store's own connection, with a transaction open that
+                commits together with the job's being done: its effects there happen exactly once.
+
+        Raises:
+            UnknownOption, OptionError: an option that cannot be.
+        """
+        if function is not None:
+            return self._task(function, transactional, {})
+        return lambda made: self._task(made, transactional, options)
+
+    def _task(self, function: Callable[..., Any], transactional: bool, options: dict[str, Any]) -> JobTask[..., Any]:
+        for option in options:
+            if option not in TaskOptions.__annotations__:
+                raise UnknownOption("option", option, TaskOptions.__annotations__)
+        name = str(options.get("name") or getattr(function, "__name__", "task"))
+        if name in self.tasks:
+            raise OptionError(
+                "name", name, "this queue has a task of that name already: give one of them another name="
+            )
+        if transactional and is_async(function):
+            raise OptionError("transactional", True, "an async function cannot have it: make it a plain one")
+        engine = {option: options[option] for option in _ENGINE if option in options}
+        spec, keys = self._spec(name, function, transactional, options, engine)
+        enqueueing = checked_enqueueing(
+            EnqueueOptions(**{option: options[option] for option in _ENQUEUE if option in options})  # type: ignore[typeddict-item]
+        )
+        task: JobTask[..., Any] = JobTask(
+            function, engine, client=self._client, spec=spec, enqueueing=enqueueing, keys=keys
+        )
+        self.tasks[name] = task
+        object.__setattr__(spec, "function", task)  # what travels is found by its name, which is the task's now
+        return task
+
+    def _spec(
+        self, name: str, function: Any, transactional: bool, options: dict[str, Any], engine: dict[str, Any]
+    ) -> tuple[TaskSpec, list[Callable[..., Any]]]:
+        given: dict[str, Any] = {o: options[o] for o in ("retries", "rate", "limit") if o in options}
+        asked = rules_from(name, {**engine, **given}, is_async=is_async(function))
+        model = engine.get("model", "auto")
+        if model == "auto":
+            model = ISOLATED
+        if transactional and "model" not in engine:
+            model = Placement("processes", "serial", 1, 1) if self.url.startswith("sqlite") else "processes"
+        rules = rules_from(
+            name,
+            {**engine, "model": model, "on_error": "return", "ordered": False, "buffer": 1 << 20},
+            is_async=is_async(function),
+        )
+        store_rules, keys = _store_rules(name, asked.rates, asked.limits)
+        spec = TaskSpec(
+            name=name,
+            function=function,
+            is_async=is_async(function),
+            rules=rules,
+            retry=asked.retry,
+            keep=options.get("keep", self.keep),
+            keep_failed=options.get("keep_failed", self.keep_failed),
+            largest=self.max_bytes,
+            store_rules=store_rules,
+            url="" if self.url.startswith("memory") else self.url,
+            transactional=transactional,
+        )
+        return spec, keys
+
+    # --- jobs -------------------------------------------------------------------------------------------------------
+
+    def job(self, job: int) -> Job[Any]:
+        """The handle of a job by its id."""
+        return Job(self._client, job)
+
+    def group(
+        self,
+        parts: Iterable[Prepared[Any]],
+        then: Prepared[Any] | None = None,
+        *,
+        on_error: Literal["raise", "skip", "return"] = "raise",
+        connection: Any = None,
+    ) -> Group:
+        """Enqueue jobs as one: all of them, or none.
+
+        Parameters:
+            parts: drafts, as `task.draft(...)` makes them.
+            then: enqueued when all parts have ended, in the transaction in which the last one does; the list of their
+                results, in order, is its first argument.
+            on_error: what it gets where parts failed: `"raise"`: it fails at once; `"skip"`: the other results;
+                `"return"`: a `plait.Failure` in the place of each.
+        """
+        prepared = list(parts)
+        last = None
+        if then is not None:
+            last = msgspec.structs.replace(then.encoded(fed=True), on_error=on_error)
+        drafts = [part.encoded() for part in prepared]
+        placed, group = self.store.enqueue(drafts, fan=Fan(total=len(drafts), then=last), connection=connection)
+        jobs = [part.task.handle(where) for where, part in zip(placed, prepared, strict=True)]
+        return Group(self._client, group, jobs)
+
+    def chain(self, *links: Prepared[Any], connection: Any = None) -> Job[Any]:
+        """Enqueue the first of `links`; when one is done, the next: what it returned is that one's first argument."""
+        if not links:
+            raise OptionError("links", (), "it takes at least one draft, like thumbnail.draft(...)")
+        first, *rest = links
+        further = tuple(link.encoded(fed=True) for link in rest)
+        draft = msgspec.structs.replace(first.encoded(), then=further)
+        placed, _ = self.store.enqueue([draft], connection=connection)
+        return first.task.handle(placed[0])
+
+    def schedule(
+        self,
+        when: str | float | timedelta,
+        task: JobTask[..., Any],
+        /,
+        *,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        tz: str | None = None,
+        missed: Literal["latest", "all", "none"] = "latest",
+        overlap: Literal["skip", "queue", "allow"] = "skip",
+        name: str | None = None,
+    ) -> Schedule:
+        """Enqueue a job of `task` again and again. Any worker that has this code fires it; each time is fired once.
+
+        Parameters:
+            when: a cron expression of five fields, seconds, or a `timedelta` (counted from the epoch).
+            tz: the time zone of a cron expression; UTC by default. `plait.jobs.calendar` says what becomes of hours
+                that are left out or come twice.
+            missed: of times at which no worker was there, make up for the last, for all, or for none.
+            overlap: while a job of this schedule has not ended: `"skip"` enqueues no further one, `"queue"` enqueues
+                it, to run after that, `"allow"` lets them run side by side.
+            name: what it is stored under; the task's name by default.
+
+        Raises:
+            OptionError: what cannot be understood. ArgumentRefused: the arguments do not fit.
+        """
+        chosen = name or task.name
+        for option, value, known in (("missed", missed, MISSED), ("overlap", overlap, OVERLAP)):
+            if value not in known:
+                raise OptionError(option, value, f"it takes one of {', '.join(map(repr, known))}")
+        if any(schedule.name == chosen for schedule in self.schedules):
+            raise OptionError(
+                "name", chosen, "there is a schedule of that name already: give one of them another name="
+            )
+        calendar = calendar_of(when, tz)
+        draft = task.drafted(tuple(args), dict(kwargs or {}))
+        if overlap == "queue":
+            task.one_at_a_time()
+            draft = msgspec.structs.replace(draft, gates=(*draft.gates, chosen))
+        said = f"{when} {tz}" if tz else str(when)
+        schedule = Schedule(chosen, said, task, calendar, draft, missed, overlap)
+        self.schedules.append(schedule)
+        return schedule
+
+    # --- running them -----------------------------------------------------------------------------------------------
+
+    def worker(self, *, queues: Sequence[str] = (), concurrency: int | None = None, pulse: bool = True) -> Worker:
+        """A worker for all tasks of this queue, in this process; `plait work` starts one. Use it `with`, or `.start()`.
+
+        Parameters:
+            queues: those that it serves; empty: all.
+            concurrency: jobs that it has at once, of all tasks.
+        """
+        from plait.jobs.worker.worker import MOST, Worker
+
+        firing = Schedules(self.schedules, self.store)
+        return Worker(
+            self.store,
+            self._specs(),
+            queues=tuple(queues),
+            concurrency=concurrency or MOST,
+            hub=self.hub,
+            fire=firing.fire,
+            pulse=pulse,
+        )
+
+    def _specs(self) -> dict[str, TaskSpec]:
+        return {name: task.spec for name, task in self.tasks.items()}
+
+    def run_pending(self) -> int:
+        """For tests: run all jobs that are due in this thread, and what they enqueue in turn; how many that were.
+
+        Retries and delayed jobs run when their time has come: `plait.jobs.testing.VirtualClock` makes it come.
+        """
+        from plait.jobs.testing import run_pending
+
+        return run_pending(self.store, self._specs(), self.schedules)
+
+    def pause(self, queue: str = "default") -> None:
+        """Let nobody claim jobs of a queue; those that run go on."""
+        self.store.pause(queue)
+
+    def resume(self, queue: str = "default") -> None:
+        """The opposite."""
+        self.store.resume(queue)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._client.close()
+
+    def __enter__(self) -> Jobs:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __reduce__(self) -> Any:
+        return _again, (self.url, self.keep, self.keep_failed, self.max_bytes)
+
+    def __repr__(self) -> str:
+        return f"<jobs in {self._client!r}>"
+
+
+def _again(url: str, keep: float, keep_failed: float, max_bytes: int) -> Jobs:
+    return Jobs(url, keep=keep, keep_failed=keep_failed, max_bytes=max_bytes)
+
+
+def _store_rules(
+    name: str, rates: Sequence[Rate], limits: Sequence[Limit]
+) -> tuple[tuple[Rule, ...], list[Callable[..., Any]]]:
+    """The rules as the store keeps them, and the key functions of those that have one."""
+    rules: list[Rule] = []
+    keys: list[Callable[..., Any]] = []
+    for at, rate in enumerate(rates):
+        keyed = len(keys) if rate.key is not None else None
+        keys += [rate.key] if rate.key is not None else []
+        rules.append(Rule(f"{name}/rate-{at}", 0, rate.interval, rate.burst, keyed))
+    for at, limit in enumerate(limits):
+        keyed = len(keys) if limit.key is not None else None
+        keys += [limit.key] if limit.key is not None else []
+        rules.append(Rule(f"{name}/limit-{at}", limit.n, 0.0, 1.0, keyed))
+    return tuple(rules), keys

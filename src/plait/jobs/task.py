@@ -1,0 +1,225 @@
+"""`JobTask`: a function whose calls can be stored and run elsewhere, later, once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack
+
+from plait.errors import ArgumentRefused, OptionError, UnknownOption
+from plait.jobs.client import Client
+from plait.jobs.codec import Signature
+from plait.jobs.handle import Job
+from plait.jobs.records import PRIORITIES, Draft, Placed, Rule
+from plait.jobs.spec import TaskSpec
+from plait.surface.task import Task
+
+__all__ = ["EnqueueOptions", "JobTask", "Prepared", "by_key"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def by_key(*args: Any, **kwargs: Any) -> str:
+    """`Limit(2, key=plait.jobs.by_key)`: each `key=` that jobs were enqueued with has the limit for itself."""
+    raise TypeError("by_key stands for the job's own key=; it is not called.")
+
+
+class EnqueueOptions(TypedDict, total=False):
+    """How one job, or several, are enqueued. See `JobTask.with_`."""
+
+    delay: float
+    at: datetime | float
+    priority: int
+    queue: str
+    unique: str | None
+    unique_for: float
+    key: str | None
+    connection: Any
+
+
+class Prepared(Generic[R]):
+    """A call that is not enqueued yet: a part of a group, or a link of a chain. Made by `JobTask.draft`."""
+
+    __slots__ = ("args", "kwargs", "task")
+
+    def __init__(self, task: JobTask[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.task, self.args, self.kwargs = task, args, kwargs
+
+    def encoded(self, *, fed: bool = False) -> Draft:
+        """As it is stored; with `fed`, its first argument is still to come."""
+        return self.task.drafted(self.args, self.kwargs, fed=fed)
+
+    def __repr__(self) -> str:
+        return f"<draft of {self.task.name}>"
+
+
+class JobTask(Task[P, R]):
+    """A task of `Jobs`: called as it always was, enqueued with the same arguments.
+
+    Made by `Jobs.task`.
+
+    Attributes:
+        name: what its jobs are stored under. spec: what workers know of it.
+    """
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        engine: Mapping[str, Any],
+        *,
+        client: Client,
+        spec: TaskSpec,
+        enqueueing: EnqueueOptions,
+        keys: Sequence[Callable[..., Any]] = (),
+    ) -> None:
+        super().__init__(function, dict(engine))
+        self._client, self._enqueueing, self._keys = client, enqueueing, tuple(keys)
+        self.spec = spec
+        self.name = spec.name
+
+    @cached_property
+    def signature(self) -> Signature:
+        """How its arguments are stored."""
+        return Signature(self.__plait_function__, self.name, skip=1 if self.spec.transactional else 0)
+
+    # --- enqueueing -------------------------------------------------------------------------------------------------
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Store a job that calls the function with these arguments. It has been stored for good when this returns.
+
+        Raises:
+            ArgumentRefused: the arguments do not fit the function or its annotations, or cannot be stored.
+            StoreError: the store cannot be used.
+        """
+        return self._place([self.drafted(args, kwargs)])[0]
+
+    async def enqueue_async(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """The same without blocking the event loop."""
+        draft = self.drafted(args, kwargs)
+        return (await asyncio.to_thread(self._place, [draft]))[0]
+
+    def enqueue_many(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> list[Job[R]]:
+        """Store a job for each of `calls`, a tuple of positional or a dict of named arguments: all of them, or none."""
+        drafts = []
+        for at, call in enumerate(calls):
+            if isinstance(call, Mapping):
+                drafts.append(self.drafted((), call))
+            elif isinstance(call, tuple | list):
+                drafts.append(self.drafted(call, {}))
+            else:
+                why = f"call {at} is {call!r}: enqueue_many takes tuples, like [(1,), (2,)], or dicts of arguments."
+                raise ArgumentRefused(self.name, why)
+        return self._place(drafts) if drafts else []
+
+    def draft(self, *args: Any, **kwargs: Any) -> Prepared[R]:
+        """A call for `Jobs.group` or `Jobs.chain`."""
+        return Prepared(self, args, kwargs)
+
+    def with_(self, **options: Unpack[EnqueueOptions]) -> JobTask[P, R]:  # type: ignore[override]
+        """The same task, enqueued with other options; those not given stay.
+
+        Parameters:
+            delay: seconds from now; at: a time (a `datetime` with its zone, or seconds since the epoch). The later
+                counts.
+            priority: -100 to 100; higher ones come first.
+            queue: where workers look for it.
+            unique: while a job of this task with the same text is not ended, enqueueing again gives that one's handle;
+                unique_for: seconds for which that stays so after it has ended.
+            key: whose job it is: workers take turns among the keys of a task.
+            connection: a connection of the store's driver (apsw, psycopg), or SQLAlchemy's over one, with a transaction
+                open: the job is part of that.
+        """
+        return self._copy(checked_enqueueing(options))
+
+    def _copy(self, options: EnqueueOptions) -> JobTask[P, R]:
+        made: JobTask[P, R] = JobTask.__new__(JobTask)
+        made.__dict__.update(self.__dict__)
+        made._enqueueing = {**self._enqueueing, **options}
+        return made
+
+    def one_at_a_time(self) -> None:
+        """Have the jobs of one schedule run one after the other: they pass a gate of the schedule's."""
+        spec = self.spec
+        if not any(rule.name == f"{self.name}/schedule" for rule in spec.store_rules):
+            rule = Rule(f"{self.name}/schedule", cap=1, keyed=len(self._keys))
+            object.__setattr__(spec, "store_rules", (*spec.store_rules, rule))
+
+    def drafted(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, fed: bool = False) -> Draft:
+        """The call as it is stored."""
+        options = self._enqueueing
+        data = self.signature.encode(args, dict(kwargs), self.spec.largest, fed=fed)
+        if not options and not self._keys:
+            return Draft(task=self.name, args=data)
+        key = options.get("key")
+        at = options.get("at", 0.0)
+        return Draft(
+            task=self.name,
+            args=data,
+            queue=options.get("queue", "default"),
+            priority=options.get("priority", 0),
+            at=at.timestamp() if isinstance(at, datetime) else at,
+            delay=options.get("delay", 0.0),
+            unique=options.get("unique"),
+            keep_unique=options.get("unique_for", 0.0),
+            key=key,
+            gates=tuple(self._gate(rule, key, args, kwargs) for rule in self._keys),
+        )
+
+    def _gate(self, rule: Callable[..., Any], key: str | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+        return (key or "") if rule is by_key else str(rule(*args, **kwargs))
+
+    def handle(self, where: Placed) -> Job[R]:
+        """The handle of one of its jobs."""
+        return Job(self._client, where.id, self.name, self.signature.result, fresh=where.fresh)
+
+    def _place(self, drafts: list[Draft]) -> list[Job[R]]:
+        placed, _ = self._client.store.enqueue(drafts, connection=self._enqueueing.get("connection"))
+        return [self.handle(where) for where in placed]
+
+    def __repr__(self) -> str:
+        return f"<task {self.name!r} of the jobs in {self._client!r}>"
+
+
+def checked_enqueueing(options: EnqueueOptions) -> EnqueueOptions:
+    """The options, each looked at.
+
+    Raises:
+        UnknownOption, OptionError: what cannot be; the message says what can.
+    """
+    for name, value in options.items():
+        if name not in EnqueueOptions.__annotations__:
+            raise UnknownOption("option", name, EnqueueOptions.__annotations__)
+        wants = _WANTS.get(name)
+        if wants is not None and not wants[0](value):
+            raise OptionError(name, value, wants[1])
+    return options
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def _is_time(value: Any) -> bool:
+    return value.tzinfo is not None if isinstance(value, datetime) else _is_number(value)
+
+
+def _is_priority(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and -PRIORITIES <= value <= PRIORITIES
+
+
+def _is_text(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and 0 < len(value) <= 500 and not {"\0", "\x1f"} & set(value))
+
+
+_WANTS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "delay": (lambda value: _is_number(value) and 0 <= value < float("inf"), "it takes seconds from 0"),
+    "at": (_is_time, "it takes a datetime with a time zone, or seconds since the epoch"),
+    "priority": (_is_priority, f"it takes a whole number from -{PRIORITIES} to {PRIORITIES}; higher ones come first"),
+    "queue": (lambda value: value is not None and _is_text(value), "it takes a name"),
+    "unique": (_is_text, "it takes a text of up to 500 characters, or None"),
+    "unique_for": (lambda value: _is_number(value) and value >= 0, "it takes seconds from 0"),
+    "key": (_is_text, "it takes a text of up to 500 characters, or None"),
+}
