@@ -1,4 +1,7 @@
-"""Every Python block of the README and of docs/ runs as it stands, in a fresh interpreter."""
+"""Every Python block of the README and of docs/ runs as it stands, in a fresh interpreter.
+
+Beside it lie the page's blocks that begin with "```python file=NAME".
+"""
 
 import re
 from pathlib import Path
@@ -12,13 +15,16 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 def blocks():
     for page in PAGES:
         text = page.read_text()
+        files = dict(re.findall(r"^```python file=(\S+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
         for found in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
             line = text.count("\n", 0, found.start()) + 2
-            yield pytest.param(found[1], id=f"{page.relative_to(ROOT)}:{line}")
+            yield pytest.param(found[1], files, id=f"{page.relative_to(ROOT)}:{line}")
 
 
-@pytest.mark.parametrize("code", list(blocks()))
-def test_it_runs(code, python, tmp_path):
+@pytest.mark.parametrize(("code", "files"), list(blocks()))
+def test_it_runs(code, files, python, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
     done = python(code, timeout=60, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert not done.stderr
