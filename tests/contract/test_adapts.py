@@ -339,3 +339,19 @@ class TestTrouble:
                 for result in run:
                     if result >= stop:
                         break
+
+
+@pytest.mark.timeout(120)
+def test_items_that_wait_for_long_in_workers_are_not_waited_for_before_others_begin(tmp_path, until):
+    """With a timeout nothing is measured here, and no result comes for long that could tell waiting from computing."""
+
+    def hold(number):
+        (tmp_path / str(number)).touch()
+        while not (tmp_path / "go").exists():
+            time.sleep(0.02)
+
+    with plait.map(hold, range(12), timeout=100) as run:
+        run.start()
+        until(lambda: len(list(tmp_path.iterdir())) == 12, what="all items in progress")
+        (tmp_path / "go").touch()
+        assert len(list(run)) == 12

@@ -14,6 +14,7 @@ import contextlib
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from dataclasses import replace
@@ -34,10 +35,11 @@ from plait.engine.outlet import Outlet
 from plait.engine.reaper import reaper
 from plait.engine.rules import Rules
 from plait.engine.source import Bridge, feed, feed_async, length
-from plait.engine.trial import Trial, Verdict
+from plait.engine.trial import GLANCE, Trial, Verdict
 from plait.errors import CannotTravel, RunCancelled
 from plait.events import Hub, RunFinished, RunStarted
 from plait.placement import Placement
+from plait.sync.ticker import ticker
 
 __all__ = ["Drive"]
 
@@ -281,7 +283,15 @@ class Drive(Consuming):
             if self.conductor is not None:
                 self.conductor.began(found)
 
-        self.lane.trial, self.lane.line.limit, self.lane.on_verdict = Trial(), 1, judged
+        trial = self.lane.trial = Trial()
+        self.lane.line.limit, self.lane.on_verdict = 1, judged
+
+        def glance() -> None:
+            self.lane.glance()
+            if self.lane.trial is trial and not self.lane.over:
+                ticker().at(time.monotonic() + GLANCE, glance)
+
+        ticker().at(time.monotonic() + GLANCE, glance)
 
     def _more_seats(self, count: int) -> None:
         self.crews.more(count)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from plait import machine
 from plait.engine.entrance import Entrance
 from plait.engine.figures import Figures
 from plait.engine.guarded import guarded
@@ -21,7 +22,7 @@ from plait.engine.outlet import Outlet, Segment
 from plait.engine.pieces import DONE, Chunk, Post
 from plait.engine.rules import Rules
 from plait.engine.sender import HEAVY, Sender
-from plait.engine.trial import Trial, Verdict
+from plait.engine.trial import GLANCE, Trial, Verdict
 from plait.engine.waiting import Waiting
 from plait.errors import CannotTravel
 from plait.events import ChunkFinished, Hub
@@ -238,9 +239,7 @@ class Lane(Entrance):
             self._measured(count, batch.seconds, weight or self._lying(post, batch))
             self.intake.take(post, batch, segments)
             verdict = self.trial.add(count, batch.seconds, cpu) if self.trial is not None else None
-            if verdict is not None:
-                self.trial = None
-                self.line.limit = None if verdict.waits else 1
+            self._judged(verdict)
             resized = False
             if self.conductor is not None and self.trial is None:
                 gate = self.line.gate
@@ -262,6 +261,29 @@ class Lane(Entrance):
             failed, stage = len(batch.errors), self.rules.name
             self.hub.emit(ChunkFinished(stage=stage, items=count, failed=failed, seconds=batch.seconds))
         self._settled(segments)
+
+    def _judged(self, verdict: Verdict | None) -> None:
+        if verdict is not None:
+            self.trial = None
+            self.line.limit = None if verdict.waits else 1
+
+    @guarded
+    def glance(self) -> None:
+        """While the trial is on: look whether items that have not ended yet wait. To be called every `GLANCE` s."""
+        with self.lock:
+            workers = {post.seat.pid for post in self.posts.values() if post.in_hand} if self.trial is not None else ()
+        # What an item has started may compute where it waits itself: more of those are nothing to try.
+        used = {pid: machine.cpu_seconds(pid) for pid in workers if not machine.has_children(pid)}
+        cpu = {pid: seconds for pid, seconds in used.items() if seconds is not None}
+        with self.lock:
+            trial = self.trial
+            verdict = trial.glance(time.monotonic(), cpu) if trial is not None and not self.over else None
+            self._judged(verdict)
+            if verdict is not None:
+                self.sizer.measured(1, GLANCE)  # at least: none is to wait behind another
+        if verdict is not None:
+            self.on_verdict(verdict)
+            self.dispatch()
 
     def _lying(self, post: Post, batch: Batch) -> int:
         """Bytes that items and results of this process hold while they lie in buffers; 0: not looked at this time."""

@@ -8,13 +8,14 @@ for them.
 from plait.machine.capabilities import Capabilities, capabilities
 from plait.machine.cpus import cores
 from plait.machine.memory import memory_available, memory_limit, parse_bytes
-from plait.machine.procfs import cpu_seconds, queued_seconds, resident_bytes
+from plait.machine.procfs import cpu_seconds, has_children, queued_seconds, resident_bytes
 
 __all__ = [
     "Capabilities",
     "capabilities",
     "cores",
     "cpu_seconds",
+    "has_children",
     "memory_available",
     "memory_limit",
     "parse_bytes",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["Root", "cpu_seconds", "queued_seconds", "read", "resident_bytes"]
+__all__ = ["Root", "cpu_seconds", "has_children", "queued_seconds", "read", "resident_bytes"]
 
 #: The folder that holds `proc` and `sys`: "/" outside of tests.
 Root = str | os.PathLike[str]
@@ -41,6 +41,15 @@ def cpu_seconds(pid: int, root: Root = "/") -> float | None:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     except (IndexError, ValueError, OSError, AttributeError):
         return None
+
+
+def has_children(pid: int, root: Root = "/") -> bool:
+    """Whether a process has started others that have not ended; false where that is not known."""
+    try:
+        threads = os.listdir(os.path.join(root, f"proc/{pid}/task"))
+    except OSError:
+        return False
+    return any(read(root, f"proc/{pid}/task/{thread}/children").strip() for thread in threads)
 
 
 def queued_seconds(pid: int, thread: int | None = None, root: Root = "/") -> float | None:

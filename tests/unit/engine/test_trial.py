@@ -2,7 +2,7 @@
 
 import pytest
 
-from plait.engine.trial import ITEMS, MANY, SECONDS, Trial
+from plait.engine.trial import GLANCE, ITEMS, MANY, SECONDS, Trial
 
 
 def test_a_single_item_is_no_verdict_however_long():
@@ -40,3 +40,27 @@ def test_clocks_that_disagree_give_no_share_above_one():
     verdict = Trial().add(MANY, 0.0, 0.01)
     assert verdict is not None
     assert verdict.share == 1.0
+
+
+def test_items_that_have_not_ended_are_found_to_wait_by_two_looks_at_their_workers():
+    trial = Trial()
+    assert trial.glance(10.0, {1: 5.0, 2: 7.0}) is None
+    verdict = trial.glance(10.0 + GLANCE, {1: 5.0, 2: 7.0 + 0.1 * GLANCE})
+    assert verdict is not None
+    assert verdict.waits
+    assert verdict.share == pytest.approx(0.05)
+
+
+def test_items_that_have_not_ended_and_compute_are_left_to_their_results():
+    trial = Trial()
+    assert trial.glance(0.0, {1: 5.0}) is None
+    assert trial.glance(GLANCE, {1: 5.0 + 0.9 * GLANCE}) is None
+
+
+def test_a_look_after_a_result_or_at_other_workers_says_nothing():
+    trial = Trial()
+    assert trial.glance(0.0, {1: 5.0}) is None
+    trial.add(1, 0.01, 0.01)
+    assert trial.glance(GLANCE, {1: 5.0}) is None
+    assert trial.glance(2 * GLANCE, {2: 5.0}) is None
+    assert trial.glance(3 * GLANCE, {}) is None
