@@ -27,7 +27,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: help demo test test-quick test-nightly test-extra lint format bench bench-fit bench-flow dist lock clean
+.PHONY: help demo test test-quick test-nightly test-extra lint format bench bench-fit bench-flow bench-jobs dist lock clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -68,6 +68,9 @@ bench-fit: $(VENV)/bench/.ready ## measure how well auto chooses (benchmarks/fit
 
 bench-flow: $(VENV)/bench/.ready ## measure flows beside what people glue by hand, and peers (benchmarks/README.md)
 	$(BENCH) -m benchmarks.flow $(ARGS)
+
+bench-jobs: $(VENV)/bench/.ready ## measure the durable queue beside its peers (benchmarks/README.md)
+	$(BENCH) -m benchmarks.jobs $(ARGS)
 
 dist: $(UV) ## build wheel and sdist into dist/
 	rm -rf dist
