@@ -22,7 +22,7 @@ from plait.engine.outlet import Outlet, Segment
 from plait.engine.pieces import DONE, Chunk, Post
 from plait.engine.rules import Rules
 from plait.engine.sender import HEAVY, Sender
-from plait.engine.trial import GLANCE, Trial, Verdict
+from plait.engine.trial import GLANCE, Trial, Used, Verdict
 from plait.engine.waiting import Waiting
 from plait.errors import CannotTravel
 from plait.events import ChunkFinished, Hub
@@ -189,6 +189,8 @@ class Lane(Entrance):
         with self.lock:
             if self.over:
                 return
+            if self.trial is not None:
+                self.trial.met(seat.pid, machine.all_queued_seconds(seat.pid))
             late = seat.crew in self._left  # the lane moved on while it was opened
             self.posts[seat] = Post(seat, condemned=MOVED if late else "", finished=self._finished)
             self.posts[seat].spare = self.spare is not None and seat.crew is self.spare
@@ -228,6 +230,7 @@ class Lane(Entrance):
         segments: list[Segment] = []
         count, failures = len(batch.values), [failed for _, failed in batch.errors]
         self.outcomes.ask(failures)
+        queued = machine.all_queued_seconds(seat.pid) if self.trial is not None else 0.0
         with self.lock:
             post = self.posts.get(seat)
             if post is None or self.over:
@@ -238,7 +241,9 @@ class Lane(Entrance):
             figures.bytes_in += weight
             self._measured(count, batch.seconds, weight or self._lying(post, batch))
             self.intake.take(post, batch, segments)
-            verdict = self.trial.add(count, batch.seconds, cpu) if self.trial is not None else None
+            verdict = None
+            if self.trial is not None:
+                verdict = self.trial.add(count, batch.seconds, cpu, seat.pid, queued)
             self._judged(verdict)
             resized = False
             if self.conductor is not None and self.trial is None:
@@ -273,11 +278,10 @@ class Lane(Entrance):
         with self.lock:
             workers = {post.seat.pid for post in self.posts.values() if post.in_hand} if self.trial is not None else ()
         # What an item has started may compute where it waits itself: more of those are nothing to try.
-        used = {pid: machine.cpu_seconds(pid) for pid in workers if not machine.has_children(pid)}
-        cpu = {pid: seconds for pid, seconds in used.items() if seconds is not None}
+        used = {pid: found for pid in workers if not machine.has_children(pid) and (found := _used(pid)) is not None}
         with self.lock:
             trial = self.trial
-            verdict = trial.glance(time.monotonic(), cpu) if trial is not None and not self.over else None
+            verdict = trial.glance(time.monotonic(), used) if trial is not None and not self.over else None
             self._judged(verdict)
             if verdict is not None:
                 self.sizer.measured(1, GLANCE)  # at least: none is to wait behind another
@@ -410,6 +414,11 @@ class Lane(Entrance):
         with self.lock:
             self._end()
         self.outlet.finish(error)
+
+
+def _used(pid: int) -> Used | None:
+    cpu = machine.cpu_seconds(pid)
+    return Used(cpu, machine.all_queued_seconds(pid)) if cpu is not None else None
 
 
 def _load(post: Post) -> float:

@@ -8,10 +8,11 @@ for them.
 from plait.machine.capabilities import Capabilities, capabilities
 from plait.machine.cpus import cores
 from plait.machine.memory import memory_available, memory_limit, parse_bytes
-from plait.machine.procfs import cpu_seconds, has_children, queued_seconds, resident_bytes
+from plait.machine.procfs import all_queued_seconds, cpu_seconds, has_children, queued_seconds, resident_bytes
 
 __all__ = [
     "Capabilities",
+    "all_queued_seconds",
     "capabilities",
     "cores",
     "cpu_seconds",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["Root", "cpu_seconds", "has_children", "queued_seconds", "read", "resident_bytes"]
+__all__ = ["Root", "all_queued_seconds", "cpu_seconds", "has_children", "queued_seconds", "read", "resident_bytes"]
 
 #: The folder that holds `proc` and `sys`: "/" outside of tests.
 Root = str | os.PathLike[str]
@@ -45,11 +45,19 @@ def cpu_seconds(pid: int, root: Root = "/") -> float | None:
 
 def has_children(pid: int, root: Root = "/") -> bool:
     """Whether a process has started others that have not ended; false where that is not known."""
+    return any(read(root, f"proc/{pid}/task/{thread}/children").strip() for thread in _threads(pid, root))
+
+
+def all_queued_seconds(pid: int, root: Root = "/") -> float:
+    """Seconds for which the threads that a process has now were ready to run and had no CPU, as far as is known."""
+    return sum(queued_seconds(pid, thread, root) or 0.0 for thread in _threads(pid, root))
+
+
+def _threads(pid: int, root: Root) -> list[int]:
     try:
-        threads = os.listdir(os.path.join(root, f"proc/{pid}/task"))
+        return [int(name) for name in os.listdir(os.path.join(root, f"proc/{pid}/task"))]
     except OSError:
-        return False
-    return any(read(root, f"proc/{pid}/task/{thread}/children").strip() for thread in threads)
+        return []
 
 
 def queued_seconds(pid: int, thread: int | None = None, root: Root = "/") -> float | None:
