@@ -18,9 +18,9 @@ from plait.engine.drift import Drift
 from plait.engine.ending import Ending
 from plait.engine.figures import Figures
 from plait.engine.inline import run_inline
-from plait.engine.mishaps import GuardedLane
 from plait.engine.outlet import Outlet
 from plait.engine.reaper import reaper
+from plait.engine.revoking import RevocableLane
 from plait.engine.rules import Rules
 from plait.errors import RunCancelled
 from plait.events import Hub
@@ -40,7 +40,7 @@ class Consuming(abc.ABC):
     figures: Figures
     asked: Placement | None
     outlet: Outlet
-    lane: GuardedLane
+    lane: RevocableLane
     ending: Ending
     crews: Crews
     started: bool

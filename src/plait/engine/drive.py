@@ -30,9 +30,9 @@ from plait.engine.ending import Ending
 from plait.engine.figures import Figures
 from plait.engine.fuse import fused
 from plait.engine.loops import LoopThread
-from plait.engine.mishaps import GuardedLane
 from plait.engine.outlet import Outlet
 from plait.engine.reaper import reaper
+from plait.engine.revoking import RevocableLane
 from plait.engine.rules import Rules
 from plait.engine.source import Bridge, feed, feed_async, length
 from plait.engine.trial import GLANCE, Trial, Verdict
@@ -78,7 +78,7 @@ class Drive(Consuming):
         self.figures = Figures(rules.name, total=length(items), fed=fed, feeds=feeds)
         self.asked = plan.asked_for(rules, is_async)
         self.outlet = outlet or Outlet(rules.ordered, rules.buffer or max(PROBED, rules.least_buffer))
-        self.lane = GuardedLane(rules, self.outlet, self.figures, hub, self._more_seats)
+        self.lane = RevocableLane(rules, self.outlet, self.figures, hub, self._more_seats)
         self.ending = Ending(self.lane)
         self.loop: asyncio.AbstractEventLoop | None = None
         self.started = False
