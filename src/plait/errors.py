@@ -3,7 +3,7 @@
 Three families. *You misused it*: `OptionError`, `UnknownOption`, `RunUsedTwice`, `MissingExtra`. *Your function
 failed*: `ItemTimeout`, `TooManyFailures`, `CannotTravel`, `FunctionStopped` (what a function raises itself is raised
 as it is, with notes). *The world failed*: `WorkerLost`, `StartFailed`, `RunCancelled`, `JournalError`, `JournalBusy`
-(of `JournalChanged`, a warning, the run goes on), `StoreError`, `StoreBusy`.
+(of `JournalChanged`, a warning, the run goes on), `StoreError`, `StoreBusy`, `QueueMoved`.
 
 Of jobs: `ArgumentRefused` and `ConnectionRefused` at enqueue; `JobFailed`, `JobCancelled`, `JobUnknown` and
 `ResultTimeout` where a result is asked for; `Stale` where a job is no longer a worker's.
@@ -29,6 +29,7 @@ __all__ = [
     "MissingExtra",
     "OptionError",
     "PlaitError",
+    "QueueMoved",
     "ResultTimeout",
     "RunCancelled",
     "RunUsedTwice",
@@ -219,6 +220,24 @@ class StoreError(PlaitError, RuntimeError):
 
 class StoreBusy(StoreError):
     """Others kept the store locked for so long that it made no sense to wait on."""
+
+
+class QueueMoved(StoreError):
+    """A queue has moved to another store, or is about to: what was asked for has not happened here.
+
+    Parameters:
+        to: where. done: whether it has gone for good, and will not come back as it was.
+    """
+
+    def __init__(self, to: str, done: bool) -> None:
+        self.to, self.done = to, done
+        if done:
+            super().__init__(f"This queue has moved to {to}: nothing was done here. Use Jobs(...) with that URL.")
+        else:
+            super().__init__(
+                f"This queue is just being moved to {to}: nothing was done here. Wait until `plait jobs move` has "
+                "ended, and use Jobs(...) with that URL then."
+            )
 
 
 class ConnectionRefused(PlaitError, TypeError):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 
 from plait.errors import MissingExtra, OptionError
 from plait.jobs.store import Store
 
-__all__ = ["checked_url", "open_store", "shared_store"]
+__all__ = ["checked_url", "open_store", "share_store", "shared_store", "shown_url"]
 
 _WANTS = 'it takes "sqlite:///FILE", "postgresql://USER@HOST/DATABASE" or "memory://"'
 _shared: dict[tuple[int, str], Store] = {}
@@ -31,7 +32,13 @@ def checked_url(url: object) -> str:
     if scheme == "memory" and found:
         return url
     hint = '; for tests there is "memory://"' if scheme == "sqlite" else ""
-    raise OptionError("url", url, _WANTS + hint)
+    raise OptionError("url", shown_url(url), _WANTS + hint)
+
+
+def shown_url(url: str) -> str:
+    """The URL as people may see it: without passwords."""
+    url = re.sub(r"(://[^:/?@]*):[^/?]*@", r"\1@", url)
+    return re.sub(r"([?&])(ssl)?password=[^&]*(&|$)", lambda found: found[1] if found[3] else "", url)
 
 
 def open_store(url: str) -> Store:
@@ -55,6 +62,12 @@ def open_store(url: str) -> Store:
     except MissingExtra:
         raise
     return PostgresStore(url)
+
+
+def share_store(url: str, store: Store) -> None:
+    """Have `shared_store` of this process find `store`."""
+    with _lock:
+        _shared[os.getpid(), url] = store
 
 
 def shared_store(url: str) -> Store:

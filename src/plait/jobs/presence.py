@@ -45,8 +45,10 @@ class Presence:
     def hold(self, worker: int) -> None:
         """Say that this process is `worker`, until it ends or lets go."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._name(worker), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        new = self._folder / f"new-{worker}-{os.getpid()}"
+        lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         fcntl.flock(lock, fcntl.LOCK_EX)
+        os.rename(new, self._name(worker))  # there only when it is locked: nobody shall find it free
         self._held[worker] = lock
 
     def let_go(self, worker: int) -> None:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from plait.jobs.protocol import Event, State
 
 __all__ = [
+    "NOTHING",
     "PRIORITIES",
     "Claimed",
     "Draft",
@@ -27,6 +28,8 @@ __all__ = [
     "WorkerView",
 ]
 
+#: `None` as the result of a job that another gets.
+NOTHING = b"\xc0"
 #: Priorities go from minus this to this; higher ones come first.
 PRIORITIES = 100
 

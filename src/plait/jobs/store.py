@@ -6,7 +6,8 @@ one task in one queue with one priority: they come in the order of their virtual
 
 Fairness: start-time fair queueing (Goyal, Vin, Cheng, 1996). A lane has a virtual time, that of the job claimed last; a
 job with a key gets the later of that and the key's own, plus one; a job without a key gets the lane's. So keys take
-turns, however many jobs one of them has enqueued.
+turns, however many jobs one of them has enqueued. Lanes of one priority take turns as well, those first that have
+waited longest for theirs: no task or queue can starve another, however few places a worker has.
 
 Gates: a rule of a task (`Rule`) has one gate, or one for each key. A claim takes a job only if all its gates let it
 through; one that a gate stops is *held* there, out of the way of the others, and comes back to its place when the gate
@@ -92,6 +93,10 @@ class Store(abc.ABC):
     def now(self) -> float:
         """Seconds since the epoch, by the store's clock (as known here; need not ask it each time)."""
 
+    def moved(self) -> str | None:
+        """Where the queue has moved to for good (`plait.jobs.move`); `None`: it is here."""
+        return None
+
     # --- clients ----------------------------------------------------------------------------------------------------
 
     @abc.abstractmethod
@@ -102,7 +107,8 @@ class Store(abc.ABC):
 
         A draft whose time has come is waiting at once. One with a `unique` that a live job of its task has (or one
         that ended less than its `keep_unique` ago) is not stored: that job stands for it. Within one call, too. Parts
-        of a group are stored whatever their `unique` says. A `fan` of no parts enqueues its `then` at once.
+        of a group, and the links of a chain that is one, are stored whatever their `unique` says. A `fan` of no parts
+        enqueues its `then` at once.
 
         Parameters:
             connection: the caller's: the jobs are part of its open transaction, and nobody is notified. It must be of
@@ -140,7 +146,7 @@ class Store(abc.ABC):
         """Have failed or cancelled jobs run again, attempts and crashes counted anew, in their place; which of them.
 
         One whose `unique` another live job has by now stays as it is. A part of a group whose `then` was enqueued
-        already runs as a job of its own.
+        already runs as a job of its own. Parts are kept as long as that `then` may be run again.
         """
 
     @abc.abstractmethod
@@ -186,9 +192,10 @@ class Store(abc.ABC):
         counts its group down, enqueues what the group or chain goes on with (a chain goes on only after `SUCCEED`; the
         parts of a group that failed are told as such), gives up its gates.
 
-        Claiming: jobs whose time has come are waiting first. Of each wanted task the first `count` in the order of
-        priority, virtual time and id, of `queues` (empty: of all) that are not paused, as far as its rules allow; of
-        all together at most `most`, higher priorities first. Each gets a token above all it had, and is an attempt.
+        Claiming: jobs whose time has come are waiting first. Of each wanted task up to `count`, higher priorities
+        first, of `queues` (empty: of all) that are not paused, as far as its rules allow; of all together at most
+        `most`. Each gets a token above all it had, and is an attempt. Where many jobs are stopped by gates, a turn
+        looks at some of them only, and says that there may be `more`.
 
         A worker whose lease has run out or who is not known claims nothing.
         """
@@ -210,6 +217,10 @@ class Store(abc.ABC):
     @abc.abstractmethod
     def note(self, notes: Sequence[Note]) -> None:
         """Remember how far running jobs are; of those whose token is the last."""
+
+    @abc.abstractmethod
+    def running(self, worker: int) -> list[tuple[int, int]]:
+        """Jobs that `worker` runs, as far as the store knows: (id, token)."""
 
     @abc.abstractmethod
     def unwanted(self, worker: int) -> list[tuple[int, int]]:
@@ -249,7 +260,10 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def put_schedule(self, name: str, task: str, definition: bytes, next_fire: float) -> ScheduleView:
-        """Declare a schedule. `next_fire` counts if it is new or its definition has changed; `seen` is now."""
+        """Declare a schedule. `next_fire` counts if it is new or its definition has changed; `seen` is now.
+
+        Of a schedule that has fired since `next_fire`, the next time stays as it is: no time is fired twice.
+        """
 
     @abc.abstractmethod
     def drop_schedule(self, name: str) -> bool:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
-from plait.jobs.memory.tables import JobRow, Tables
+from plait.jobs.memory.tables import JobRow, Lane, Tables
 from plait.jobs.protocol import ENDED, State
 from plait.jobs.records import Claimed, Part, Rule, Want
 
 __all__ = ["claim", "make_due", "next_due"]
 
 _Gate = tuple[Rule, str]
+#: Jobs that are looked at for each that a task with rules may have.
+LOOKED_AT = 4
 
 
 def make_due(all_: Tables) -> None:
@@ -32,46 +33,66 @@ def claim(
 ) -> tuple[list[Claimed], bool, float | None]:
     """Claim jobs; whether there may be more, and seconds until a gate opens."""
     left = {(want.task, want.alone): want.count for want in wants if want.count > 0}
-    rules = {want.task: want.rules for want in wants}
+    rules = {want.task: want.rules for want in wants if want.rules}
     found: list[Claimed] = []
     opens: list[float] = []
-    shut: set[str] = set()
     more = False
-    for job in _in_order(all_, queues):
-        task, which = job.draft.task, (job.draft.task, job.crashes > 0)
-        if which not in left or task in shut:
-            continue
-        if left[which] == 0 or len(found) >= most:
+    for lane in _lanes(all_, left, queues):
+        wanted = lane[0], lane[3]
+        count = min(left[wanted], most - len(found))
+        if count <= 0:
             more = True
             continue
-        gates = _gates(rules[task], job.draft.gates)
-        stopped = next((gate for gate in gates if not _passes(all_, gate, opens)), None)
-        if stopped is not None and stopped[0].keyed is None:
-            shut.add(task)
-        elif stopped is not None:
-            job.held = stopped[1]
-        else:
-            left[which] -= 1
-            found.append(_take(all_, job, worker, gates))
+        taken, rest = _take(all_, lane, count, worker, rules.get(lane[0], ()), opens)
+        more = more or rest
+        left[wanted] -= len(taken)
+        if taken:
+            all_.served(lane)
+        found += taken
     return found, more, min(opens, default=None)
 
 
-def _in_order(all_: Tables, queues: Collection[str]) -> list[JobRow]:
-    waiting = [
-        job
-        for job in all_.jobs.values()
-        if job.state is State.WAITING
-        and job.held is None
-        and job.draft.queue not in all_.paused
-        and (not queues or job.draft.queue in queues)
+def _lanes(all_: Tables, wanted: Collection[tuple[str, bool]], queues: Collection[str]) -> list[Lane]:
+    """The wanted lanes, the highest priority first; those of one priority take turns."""
+    found = [
+        lane
+        for lane in all_.lanes
+        if (lane[0], lane[3]) in wanted and lane[1] not in all_.paused and (not queues or lane[1] in queues)
     ]
-    return sorted(waiting, key=lambda job: (-job.draft.priority, job.vt, job.id))
+    return sorted(found, key=lambda lane: (lane[2], all_.turns.get(lane, 0), all_.lanes[lane]))
+
+
+def _take(
+    all_: Tables, lane: Lane, count: int, worker: int, rules: Sequence[Rule], opens: list[float]
+) -> tuple[list[Claimed], bool]:
+    """Claim jobs that their gates let through, hold those that a gate of their key stops; whether there may be more."""
+    waiting = [job for job in all_.jobs.values() if job.state is State.WAITING and job.held is None]
+    waiting = sorted((job for job in waiting if job.lane == lane), key=lambda job: (job.vt, job.id))
+    taken: list[Claimed] = []
+    page: list[JobRow] = []
+    looked = 0
+    while len(taken) < count and looked < (LOOKED_AT if rules else 1) * count:
+        page = waiting[looked : looked + count - len(taken)]
+        if not page:
+            break
+        for job in page:
+            gates = _gates(rules, job.draft.gates)
+            stopped = next((gate for gate in gates if not _passes(all_, gate, opens)), None)
+            if stopped is None:
+                taken.append(_claimed(all_, job, worker, gates))
+            elif stopped[0].keyed is None:  # nothing of this task may begin
+                return taken, False
+            else:
+                job.held = stopped[1]
+        looked += len(page)
+    return taken, bool(page)
 
 
 def _gates(rules: Sequence[Rule], gates: Sequence[str]) -> list[_Gate]:
+    """Those without a key first: one that is shut spares the look at all others."""
     found = [(rule, rule.name) for rule in rules if rule.keyed is None]
-    keyed = [rule for rule in rules if rule.keyed is not None and rule.keyed < len(gates)]
-    return found + [(rule, f"{rule.name}\x1f{gates[rule.keyed]}") for rule in keyed if rule.keyed is not None]
+    keyed = [(rule.keyed, rule) for rule in rules if rule.keyed is not None and rule.keyed < len(gates)]
+    return found + [(rule, f"{rule.name}\x1f{gates[at]}") for at, rule in sorted(keyed, key=lambda each: each[0])]
 
 
 def _passes(all_: Tables, gate: _Gate, opens: list[float]) -> bool:
@@ -85,7 +106,7 @@ def _passes(all_: Tables, gate: _Gate, opens: list[float]) -> bool:
     return True
 
 
-def _take(all_: Tables, job: JobRow, worker: int, gates: Sequence[_Gate]) -> Claimed:
+def _claimed(all_: Tables, job: JobRow, worker: int, gates: Sequence[_Gate]) -> Claimed:
     now, draft = all_.now, job.draft
     for rule, name in gates:
         if rule.interval:
@@ -95,9 +116,8 @@ def _take(all_: Tables, job: JobRow, worker: int, gates: Sequence[_Gate]) -> Cla
     job.state, job.worker, job.started, job.begun = State.RUNNING, worker, now, False
     job.token += 1
     job.attempt += 1
-    lane: tuple[Any, str] = (job.lane, "")
-    if job.vt > all_.fair.get(lane, 0.0):
-        all_.fair[lane] = job.vt
+    if job.vt > all_.fair.get((job.lane, ""), 0.0):
+        all_.fair[job.lane, ""] = job.vt
     parts = _parts(all_, draft.of) if draft.of else None
     known = job.id, draft.task, draft.args, job.token, job.attempt, job.crashes, job.created
     return Claimed(*known, draft.queue, draft.key, draft.feed, parts, draft.on_error)
@@ -106,7 +126,8 @@ def _take(all_: Tables, job: JobRow, worker: int, gates: Sequence[_Gate]) -> Cla
 def _parts(all_: Tables, group: int) -> tuple[Part, ...]:
     """What became of the parts of a group, in their order."""
     lost = Part(State.FAILED, error="What it came to is not known any more: it was run again by itself.")
-    parts = [lost] * all_.groups[group].total
+    known = all_.groups.get(group)
+    parts = [lost] * (known.total if known is not None else 0)
     for job in all_.jobs.values():
         if job.group == group and job.state in ENDED:
             parts[job.part] = Part(job.state, job.result, job.error, job.id)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from plait.jobs.memory.tables import KEPT, GroupRow, JobRow, Tables
+from plait.jobs.memory.tables import KEPT, GroupRow, JobRow, Lane, Tables
 from plait.jobs.protocol import Event, State, after_crash, after_event
-from plait.jobs.records import Draft, Fan, Outcome, Placed
+from plait.jobs.records import NOTHING, Draft, Fan, Outcome, Placed
 
-__all__ = ["cancel", "fan_out", "hand_back", "lose", "redo", "settle", "store"]
+__all__ = ["cancel", "come_back", "fan_out", "hand_back", "lose", "redo", "settle", "store"]
 
 
 def fan_out(all_: Tables, drafts: Sequence[Draft], fan: Fan | None) -> tuple[list[Placed], int]:
@@ -23,7 +23,7 @@ def fan_out(all_: Tables, drafts: Sequence[Draft], fan: Fan | None) -> tuple[lis
         then = msgspec.structs.replace(fan.then, of=group) if fan.then is not None else None
         all_.groups[group] = GroupRow(fan.total, fan.total, then)
         if fan.total == 0 and then is not None:
-            store(all_, [then])
+            _go_on(all_, [then])
     return store(all_, drafts, group), group
 
 
@@ -31,7 +31,8 @@ def store(all_: Tables, drafts: Sequence[Draft], group: int = 0) -> list[Placed]
     """Store jobs; where each went."""
     now, placed = all_.now, []
     for part, draft in enumerate(drafts):
-        unique = f"{draft.task}\x1f{draft.unique}" if draft.unique is not None and not group else None
+        its_own = draft.unique is not None and not group and not draft.group
+        unique = f"{draft.task}\x1f{draft.unique}" if its_own else None
         if unique is not None:
             holder, until = all_.unique.get(unique, (0, 0.0))
             if holder and (until is None or until > now):
@@ -41,6 +42,7 @@ def store(all_: Tables, drafts: Sequence[Draft], group: int = 0) -> list[Placed]
         state = after_event(None, Event.POSTPONE if run_at > now else Event.ENQUEUE)
         assert state is not None
         job = JobRow(all_.number("job"), draft, state, now, run_at=run_at if run_at > now else None, unique=unique)
+        all_.open(job.lane)
         job.vt = _virtual_time(all_, job.lane, draft.key)
         job.group, job.part = (group, part) if group else (draft.group, draft.part)
         all_.jobs[job.id] = job
@@ -50,7 +52,20 @@ def store(all_: Tables, drafts: Sequence[Draft], group: int = 0) -> list[Placed]
     return placed
 
 
-def _virtual_time(all_: Tables, lane: Any, key: str | None) -> float:
+def _go_on(all_: Tables, drafts: Sequence[Draft]) -> None:
+    """Store what follows from the end of others."""
+    for draft, placed in zip(drafts, store(all_, drafts), strict=True):
+        if draft.of and not placed.fresh:  # nobody will ask for the parts
+            _release(all_, draft.of)
+
+
+def _release(all_: Tables, group: int) -> None:
+    """Nobody needs the parts of a group any more."""
+    if group in all_.groups:
+        all_.groups[group].then = None
+
+
+def _virtual_time(all_: Tables, lane: Lane, key: str | None) -> float:
     base = all_.fair.get((lane, ""), 0.0)
     if key is None:
         return base
@@ -58,54 +73,69 @@ def _virtual_time(all_: Tables, lane: Any, key: str | None) -> float:
     return time
 
 
-def settle(all_: Tables, outcome: Outcome) -> bool:
-    """What became of an attempt; false: it is not the worker's any more."""
-    job = all_.mine(outcome.id, outcome.token)
-    if job is None:
-        return False
-    back = outcome.event in (Event.RETRY, Event.RELEASE, Event.SNOOZE)
-    if back and job.cancelled:
-        said = outcome.error or "It was cancelled."
-        _end(all_, job, msgspec.structs.replace(outcome, event=Event.STOP, error=said))
-    elif back:
-        job.attempt -= outcome.event is not Event.RETRY
-        job.error = outcome.error
-        job.run_at = None if outcome.event is Event.RELEASE else all_.now + outcome.delay
-        _back(all_, job, outcome.event)
-    else:
-        _end(all_, job, outcome)
-    return True
+def settle(all_: Tables, outcomes: Sequence[Outcome]) -> list[int]:
+    """What became of attempts; the positions of those that are not the worker's any more."""
+    refused: list[int] = []
+    ended: list[tuple[JobRow, Outcome]] = []
+    for at, outcome in enumerate(outcomes):
+        job = all_.mine(outcome.id, outcome.token)
+        if job is None:
+            refused.append(at)
+        elif outcome.event not in (Event.RETRY, Event.RELEASE, Event.SNOOZE):
+            ended.append((_ended(all_, job, outcome), outcome))
+        elif job.cancelled:
+            said = outcome.error or "It was cancelled."
+            outcome = msgspec.structs.replace(outcome, event=Event.STOP, error=said)
+            ended.append((_ended(all_, job, outcome), outcome))
+        else:
+            job.attempt -= outcome.event is not Event.RETRY
+            job.error = outcome.error
+            job.run_at = None if outcome.event is Event.RELEASE else all_.now + outcome.delay
+            _back(all_, job, outcome.event)
+    _follow(all_, ended)
+    return refused
 
 
-def hand_back(all_: Tables, job: JobRow) -> None:
-    """Its worker leaves."""
-    if job.cancelled:
-        _end(all_, job, _stopped(job, "It was cancelled."))
-    else:
+def hand_back(all_: Tables, jobs: Sequence[JobRow]) -> int:
+    """Their worker leaves; how many are handed back."""
+    _stop(all_, [job for job in jobs if job.cancelled])
+    rest = [job for job in jobs if job.state is State.RUNNING]
+    for job in rest:
         job.attempt -= 1
         _back(all_, job, Event.RELEASE)
+    return len(rest)
 
 
-def lose(all_: Tables, job: JobRow) -> None:
-    """Its worker is gone."""
-    if job.cancelled:
-        _end(all_, job, _stopped(job, "It was cancelled."))
-        return
-    event, job.crashes = after_crash(job.crashes, job.begun)
-    if event is Event.POISON:
-        said = f"Its worker was lost {job.crashes} times while it ran: it is not tried again."
-        _end(all_, job, Outcome(id=job.id, token=job.token, event=Event.FAIL, error=said, keep=KEPT))
-    else:
+def lose(all_: Tables, jobs: Sequence[JobRow]) -> None:
+    """Their worker is gone."""
+    _stop(all_, [job for job in jobs if job.cancelled])
+    poisoned: list[tuple[JobRow, Outcome]] = []
+    rest = [job for job in jobs if job.state is State.RUNNING]
+    for job in sorted(rest, key=lambda job: all_.lanes[job.lane]):
+        event, crashes = after_crash(job.crashes, job.begun)
+        if event is Event.POISON:
+            said = f"Its worker was lost {crashes} times while it ran: it is not tried again."
+            outcome = Outcome(id=job.id, token=job.token, event=Event.FAIL, error=said, keep=KEPT)
+            poisoned.append((_ended(all_, job, outcome), outcome))
+            job.crashes = crashes
+    _follow(all_, poisoned)
+    for job in sorted((job for job in rest if job.state is State.RUNNING), key=lambda job: all_.lanes[job.lane]):
+        _, job.crashes = after_crash(job.crashes, job.begun)
         job.attempt -= 1
+        all_.open(job.lane)
         _back(all_, job, Event.CRASH)
 
 
-def cancel(all_: Tables, job: JobRow) -> None:
-    """Nobody wants it."""
-    if job.state is State.RUNNING:
-        job.cancelled = True
-    elif after_event(job.state, Event.CANCEL) is not None:
-        _end(all_, job, _stopped(job, "It was cancelled before it ran."))
+def cancel(all_: Tables, jobs: Iterable[JobRow]) -> None:
+    """Nobody wants them."""
+    ended: list[tuple[JobRow, Outcome]] = []
+    for job in jobs:
+        if job.state is State.RUNNING:
+            job.cancelled = True
+        elif after_event(job.state, Event.CANCEL) is not None:
+            outcome = _stopped(job, "It was cancelled before it ran.")
+            ended.append((_ended(all_, job, outcome), outcome))
+    _follow(all_, ended)
 
 
 def redo(all_: Tables, job: JobRow) -> bool:
@@ -128,8 +158,20 @@ def redo(all_: Tables, job: JobRow) -> bool:
     return True
 
 
+def come_back(all_: Tables, gate: str, count: int) -> None:
+    """Have the first of those that a gate holds wait again."""
+    held = [job for job in all_.jobs.values() if job.held == gate]
+    for job in sorted(held, key=lambda job: (job.lane[2], all_.lanes[job.lane], job.vt, job.id))[:count]:
+        job.held = None
+
+
 def _stopped(job: JobRow, said: str) -> Outcome:
     return Outcome(id=job.id, token=job.token, event=Event.STOP, error=said, keep=KEPT)
+
+
+def _stop(all_: Tables, jobs: Sequence[JobRow]) -> None:
+    outcomes = [_stopped(job, "It was cancelled.") for job in jobs]
+    _follow(all_, [(_ended(all_, job, outcome), outcome) for job, outcome in zip(jobs, outcomes, strict=True)])
 
 
 def _back(all_: Tables, job: JobRow, event: Event) -> None:
@@ -142,41 +184,45 @@ def _back(all_: Tables, job: JobRow, event: Event) -> None:
 def _free(all_: Tables, job: JobRow) -> None:
     gates, job.gates = job.gates, ()
     for gate in gates:
-        held = [other for other in all_.jobs.values() if other.held == gate]
-        for other in sorted(held, key=lambda other: (other.vt, other.id))[:1]:
-            other.held = None
+        come_back(all_, gate, 1)
 
 
-def _end(all_: Tables, job: JobRow, outcome: Outcome) -> None:
+def _ended(all_: Tables, job: JobRow, outcome: Outcome) -> JobRow:
+    """End a job; what follows from that comes later."""
     event = Event.CANCEL if outcome.event is Event.STOP and job.state is not State.RUNNING else outcome.event
     state = after_event(job.state, event)
     assert state is not None
-    now, draft = all_.now, job.draft
-    job.state, job.finished, job.until, job.held = state, now, now + outcome.keep, None
+    now = all_.now
+    job.state, job.finished, job.until, job.held, job.run_at = state, now, now + outcome.keep, None, None
     job.result, job.error, job.traceback = outcome.result, outcome.error, outcome.traceback
-    job.worker = job.progress = None
-    _free(all_, job)
-    if job.unique is not None and all_.unique.get(job.unique, (0, None))[0] == job.id:
-        if draft.keep_unique:
-            all_.unique[job.unique] = (job.id, now + draft.keep_unique)
-        else:
-            del all_.unique[job.unique]
-    group = all_.groups.get(draft.of)
-    if group is not None:
-        group.then = None
-    _follow(all_, job, outcome)
-    if outcome.keep <= 0 and not job.group:
-        del all_.jobs[job.id]
+    job.worker, job.progress, job.note = None, None, ""
+    return job
 
 
-def _follow(all_: Tables, job: JobRow, outcome: Outcome) -> None:
-    """Go on with the chain, or count the group down."""
-    if job.draft.then and outcome.event is Event.SUCCEED:
-        first, *rest = job.draft.then
-        onwards = {"feed": outcome.result, "then": (*first.then, *rest), "group": job.group, "part": job.part}
-        job.group = job.part = 0
-        store(all_, [msgspec.structs.replace(first, **onwards)])
-    elif job.group and (group := all_.groups.get(job.group)) is not None:
-        group.open -= 1
-        if group.open == 0 and group.then is not None:
-            store(all_, [group.then])
+def _follow(all_: Tables, ended: Sequence[tuple[JobRow, Outcome]]) -> None:
+    """What follows from the end of jobs: gates, keys, groups, chains; then some are forgotten."""
+    onwards: list[Draft] = []
+    closed: list[int] = []
+    for job, outcome in ended:
+        _free(all_, job)
+        if job.unique is not None and all_.unique.get(job.unique, (0, None))[0] == job.id:
+            if job.draft.keep_unique:
+                all_.unique[job.unique] = (job.id, all_.now + job.draft.keep_unique)
+            else:
+                del all_.unique[job.unique]
+        if job.draft.then and outcome.event is Event.SUCCEED:
+            first, *rest = job.draft.then
+            result = outcome.result if outcome.result is not None else NOTHING
+            feed: dict[str, Any] = {"feed": result, "then": (*first.then, *rest)}
+            onwards.append(msgspec.structs.replace(first, **feed, group=job.group, part=job.part))
+            job.group = job.part = 0
+        elif job.group in all_.groups:
+            all_.groups[job.group].open -= 1
+            closed.append(job.group)
+        forgotten = outcome.keep <= 0 and not job.group
+        if job.draft.of and (forgotten or job.state is State.DONE):
+            _release(all_, job.draft.of)
+        if forgotten:
+            del all_.jobs[job.id]
+    groups = [all_.groups[group] for group in sorted(set(closed))]
+    _go_on(all_, onwards + [group.then for group in groups if group.open == 0 and group.then is not None])

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from plait.errors import ConnectionRefused, Stale
+from plait.errors import ConnectionRefused, Stale, StoreError
 from plait.jobs.memory.claim import claim, make_due, next_due
 from plait.jobs.memory.ear import Ear
 from plait.jobs.memory.settle import cancel, fan_out, hand_back, redo, settle, store
 from plait.jobs.memory.tables import Tables, WorkerRow, fits, snapshot
-from plait.jobs.memory.upkeep import forget, queue_view, recover
-from plait.jobs.protocol import ENDED, LEASE, Event, State
+from plait.jobs.memory.transact import Settling
+from plait.jobs.memory.upkeep import forget, open_gates, queue_view, recover
+from plait.jobs.protocol import ENDED, LEASE, State
 from plait.jobs.records import (
     Claimed,
     Draft,
@@ -50,6 +53,7 @@ class MemoryStore(Store):
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
+        self._pid = os.getpid()
         self._lock = threading.RLock()
         self._all = Tables()
         self._ears: list[Ear] = []
@@ -61,6 +65,8 @@ class MemoryStore(Store):
     @contextmanager
     def _tables(self, *, tell: bool = False) -> Iterator[Tables]:
         """Everything, as one who alone may change it sees it now; who listens is told afterwards."""
+        if os.getpid() != self._pid:
+            raise StoreError("Jobs in memory are those of one process, and this one was forked from it: use a file.")
         with self._lock:
             self._all.now = self._clock()
             yield self._all
@@ -108,8 +114,7 @@ class MemoryStore(Store):
     def cancel(self, ids: Collection[int]) -> dict[int, State]:
         """Cancel jobs."""
         with self._tables(tell=True) as all_:
-            for job in all_.known(ids):
-                cancel(all_, job)
+            cancel(all_, all_.known(ids))
             return {job.id: job.state for job in all_.known(ids)}
 
     def redo(self, ids: Collection[int]) -> list[int]:
@@ -170,7 +175,7 @@ class MemoryStore(Store):
     ) -> Turn:
         """Settle and claim."""
         with self._tables(tell=bool(outcomes)) as all_:
-            refused = [at for at, outcome in enumerate(outcomes) if not settle(all_, outcome)]
+            refused = settle(all_, outcomes)
             make_due(all_)
             found: list[Claimed] = []
             more, opens = False, None
@@ -182,10 +187,10 @@ class MemoryStore(Store):
     @contextmanager
     def transact(self, job: int, token: int) -> Iterator[Transaction]:
         """Nothing to work in: only the fence, and the settling."""
-        with self._tables() as all_:
+        with self._tables(tell=True) as all_:
             if all_.mine(job, token) is None:
                 raise Stale(job)
-            yield _Transaction(self, job, token)
+            yield Settling(partial(settle, all_), job, token)
 
     def begin(self, job: int, token: int) -> bool:
         """A suspect begins."""
@@ -203,6 +208,11 @@ class MemoryStore(Store):
                 if job is not None:
                     job.progress, job.note = said.share, said.text
 
+    def running(self, worker: int) -> list[tuple[int, int]]:
+        """Jobs that it runs."""
+        with self._tables() as all_:
+            return [(job.id, job.token) for job in all_.of(worker)]
+
     def unwanted(self, worker: int) -> list[tuple[int, int]]:
         """Running jobs that were cancelled."""
         with self._tables() as all_:
@@ -211,11 +221,9 @@ class MemoryStore(Store):
     def leave(self, worker: int) -> int:
         """A worker ends in good order."""
         with self._tables(tell=True) as all_:
-            jobs = all_.of(worker)
-            for job in jobs:
-                hand_back(all_, job)
+            count = hand_back(all_, all_.of(worker))
             all_.workers.pop(worker, None)
-            return sum(job.state is State.WAITING for job in jobs)
+            return count
 
     def recover(self, worker: int) -> int:
         """A worker is dead."""
@@ -243,9 +251,7 @@ class MemoryStore(Store):
         with self._tables(tell=True) as all_:
             for worker in [w for w, known in all_.workers.items() if known.until <= all_.now]:
                 recover(all_, worker)
-            for job in all_.jobs.values():
-                if job.held is not None and all_.paces.get(job.held, 0.0) <= all_.now:
-                    job.held = None
+            open_gates(all_)
             forget(all_)
         return None
 
@@ -261,7 +267,9 @@ class MemoryStore(Store):
             if known is None:
                 known = ScheduleView(name=name, task=task, definition=definition, next_fire=next_fire)
             elif known.definition != definition:
-                known = msgspec.structs.replace(known, definition=definition, next_fire=next_fire)
+                again = known.last_fire is not None and known.last_fire >= next_fire
+                first = known.next_fire if again else next_fire
+                known = msgspec.structs.replace(known, definition=definition, next_fire=first)
             all_.schedules[name] = msgspec.structs.replace(known, task=task, seen=all_.now)
             return all_.schedules[name]
 
@@ -284,16 +292,3 @@ class MemoryStore(Store):
 
     def close(self) -> None:
         """Nothing to let go of."""
-
-
-class _Transaction:
-    connection = None
-
-    def __init__(self, store: MemoryStore, job: int, token: int) -> None:
-        self._store, self._job, self._token = store, job, token
-
-    def finish(self, result: bytes | None, keep: float) -> None:
-        """Settle."""
-        outcome = Outcome(id=self._job, token=self._token, event=Event.SUCCEED, result=result, keep=keep)
-        if self._store.turn(0, [outcome]).refused:
-            raise Stale(self._job)

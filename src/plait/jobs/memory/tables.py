@@ -8,7 +8,10 @@ from typing import Any
 from plait.jobs.protocol import State
 from plait.jobs.records import Draft, Filter, ScheduleView, Snapshot, WorkerInfo
 
-__all__ = ["KEPT", "GroupRow", "JobRow", "Tables", "WorkerRow", "fits", "snapshot"]
+__all__ = ["KEPT", "GroupRow", "JobRow", "Lane", "Tables", "WorkerRow", "fits", "snapshot"]
+
+#: Task, queue, rank (the priority, turned round), whether it is of jobs that have lost a worker.
+Lane = tuple[str, str, int, bool]
 
 #: Seconds for which jobs are kept that were cancelled, or that crashes have ended.
 KEPT = 7 * 86_400.0
@@ -45,7 +48,7 @@ class JobRow:
     result: bytes | None = None
 
     @property
-    def lane(self) -> tuple[str, str, int, bool]:
+    def lane(self) -> Lane:
         """Among which jobs it comes in order."""
         return self.draft.task, self.draft.queue, -self.draft.priority, self.crashes > 0
 
@@ -57,6 +60,11 @@ class GroupRow:
     total: int
     open: int
     then: Draft | None
+
+    @property
+    def needed(self) -> bool:
+        """Whether its parts are still to be counted, or their results to be read."""
+        return self.open > 0 or self.then is not None
 
 
 @dataclass(slots=True)
@@ -75,7 +83,9 @@ class Tables:
     now: float = 0.0
     jobs: dict[int, JobRow] = field(default_factory=dict)
     unique: dict[str, tuple[int, float | None]] = field(default_factory=dict)
-    fair: dict[tuple[Any, str], float] = field(default_factory=dict)
+    lanes: dict[Lane, int] = field(default_factory=dict)
+    turns: dict[Lane, int] = field(default_factory=dict)
+    fair: dict[tuple[Lane, str], float] = field(default_factory=dict)
     paces: dict[str, float] = field(default_factory=dict)
     groups: dict[int, GroupRow] = field(default_factory=dict)
     workers: dict[int, WorkerRow] = field(default_factory=dict)
@@ -88,9 +98,18 @@ class Tables:
         self.numbers[kind] = number = self.numbers.get(kind, 0) + 1
         return number
 
+    def open(self, lane: Lane) -> None:
+        """There are jobs in a lane."""
+        if lane not in self.lanes:
+            self.lanes[lane] = self.number("lane")
+
+    def served(self, lane: Lane) -> None:
+        """A lane has had its turn."""
+        self.turns[lane] = self.number("turn")
+
     def known(self, ids: Any) -> list[JobRow]:
         """Those of `ids` that are known."""
-        return [self.jobs[job] for job in ids if job in self.jobs]
+        return [self.jobs[job] for job in dict.fromkeys(ids) if job in self.jobs]
 
     def of(self, worker: int) -> list[JobRow]:
         """Jobs that a worker has."""

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from plait.jobs.memory.settle import lose
+from plait.jobs.memory.settle import come_back, lose
 from plait.jobs.memory.tables import Tables
 from plait.jobs.protocol import State
 from plait.jobs.records import QueueView
 
-__all__ = ["forget", "queue_view", "recover"]
+__all__ = ["forget", "open_gates", "queue_view", "recover"]
 
 
 def recover(all_: Tables, worker: int) -> int:
     """A worker is dead; how many jobs it had."""
     jobs = all_.of(worker)
-    for job in jobs:
-        lose(all_, job)
+    lose(all_, jobs)
     all_.workers.pop(worker, None)
     return len(jobs)
 
 
+def open_gates(all_: Tables, most: int = 64) -> None:
+    """Let some jobs come back to gates that may have room: a claim holds those again that still may not pass."""
+    for gate in sorted({job.held for job in all_.jobs.values() if job.held is not None}):
+        if all_.paces.get(gate, 0.0) <= all_.now:
+            come_back(all_, gate, most if gate in all_.paces else 1)
+    all_.paces = {gate: earliest for gate, earliest in all_.paces.items() if earliest >= all_.now - 86_400.0}
+
+
 def forget(all_: Tables) -> None:
-    """What is kept no longer."""
-    for job in list(all_.jobs.values()):
-        group = all_.groups.get(job.group)
-        needed = group is not None and (group.open > 0 or group.then is not None)
-        if job.until is not None and job.until <= all_.now and not needed:
-            del all_.jobs[job.id]
+    """What is kept no longer. Parts stay until their group is done with."""
+    past = [job for job in all_.jobs.values() if job.until is not None and job.until <= all_.now]
+    for job in [job for job in past if job.group not in all_.groups or not all_.groups[job.group].needed]:
+        del all_.jobs[job.id]
+        if job.draft.of in all_.groups:
+            all_.groups[job.draft.of].then = None
     all_.unique = {key: held for key, held in all_.unique.items() if held[1] is None or held[1] > all_.now}
+    parts = {job.group for job in all_.jobs.values() if job.until is not None}
+    all_.groups = {name: group for name, group in all_.groups.items() if group.needed or name in parts}
 
 
 def queue_view(all_: Tables, queue: str, task: str) -> QueueView:

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from plait.jobs.postgres.connect import storable
 from plait.jobs.protocol import Event
 from plait.jobs.records import Outcome
 from plait.jobs.sql.claim import TAKEN, Lane
@@ -29,7 +30,7 @@ def copy(connection: psycopg.Connection[Any], rows: Sequence[Row]) -> None:
     with connection.cursor() as cursor, cursor.copy(sql) as out:
         out.set_types(_TYPES.split())
         for row in rows:
-            out.write_row(row)
+            out.write_row(storable(row))
 
 
 class Watermarks:
@@ -76,25 +77,31 @@ def _take(
 
 _PLAIN = " AND ".join(f"{column} IS NULL" for column in ("gates", "uniq", "keep_uniq", "grp", "part", "more"))
 _KEPT = "id, lane, attempt, crashes, token, created, started, key"
-#: Ends many plain jobs at once; those that something follows from are ended one by one.
+#: Ends many plain jobs at once; those that something follows from are ended one by one. The `+ 0` keeps the planner
+#: from the index of running jobs, where all that the worker ever had stay as long as somebody holds an old snapshot.
 _SETTLE = (
     "WITH came AS (SELECT * FROM unnest(?::bigint[], ?::bigint[], ?::bytea[], ?::float8[]) "
     "AS came (its, its_token, its_result, its_until)), "
-    f"gone AS (DELETE FROM plait_job USING came WHERE id = its AND token = its_token AND state = {RUNNING} "
-    f"AND worker = ? AND {_PLAIN} RETURNING {_KEPT}, its_result, its_until), "
+    f"gone AS (DELETE FROM plait_job USING came WHERE id = its AND token = its_token AND state + 0 = {RUNNING} "
+    f"AND worker + 0 = ? AND {_PLAIN} RETURNING {_KEPT}, its_result, its_until), "
     f"kept AS (INSERT INTO plait_done ({_KEPT}, state, finished, until, result) "
     f"SELECT {_KEPT}, {DONE}, ?::float8, its_until, its_result FROM gone WHERE its_until > ?::float8) "
-    "SELECT id FROM gone"
+    "SELECT id, token FROM gone"
 )
 
 
 def settle(session: Session, worker: int, outcomes: Sequence[Outcome], now: float) -> list[int]:
     """Settle each whose token is the last; the positions of those that were refused."""
-    came = [outcome for outcome in outcomes if outcome.event is Event.SUCCEED]
+    came: dict[tuple[int, int], int] = {}
+    for at, outcome in enumerate(outcomes):
+        if outcome.event is Event.SUCCEED:
+            came.setdefault((outcome.id, outcome.token), at)
     done: set[int] = set()
     if len(came) > 1:
-        ids, tokens, results = [o.id for o in came], [o.token for o in came], [o.result for o in came]
-        until = [now + outcome.keep for outcome in came]
-        done = {row[0] for row in session.rows(_SETTLE, (ids, tokens, results, until, worker, now, now))}
-    rest = [at for at, outcome in enumerate(outcomes) if outcome.id not in done]
+        chosen = [outcomes[at] for at in came.values()]
+        ids, tokens, results = [o.id for o in chosen], [o.token for o in chosen], [o.result for o in chosen]
+        until = [now + outcome.keep for outcome in chosen]
+        rows = session.rows(_SETTLE, (ids, tokens, results, until, worker, now, now))
+        done = {came[job, token] for job, token in rows}
+    rest = [at for at in range(len(outcomes)) if at not in done]
     return [rest[at] for at in settle_each(session, [outcomes[at] for at in rest], now)] if rest else []

@@ -17,6 +17,8 @@ from typing import Any
 
 import psycopg
 
+from plait.errors import StoreError
+
 __all__ = ["Ear", "Voice"]
 
 #: Seconds between two notifications of one process, at least.
@@ -41,7 +43,8 @@ class Ear:
 
     def wait(self, timeout: float) -> bool:
         """Wait until something may be new."""
-        self._listen()
+        if self._listen():
+            return True  # nobody was heard before
         timeout = min(timeout, random.uniform(*LOOK))
         poll = select.poll()
         poll.register(self._woken, select.POLLIN)
@@ -55,14 +58,22 @@ class Ear:
             self._hear()
         return bool(ready)
 
-    def _listen(self) -> None:
+    def _listen(self) -> bool:
+        """Begin to, if it was not so yet; whether it does since just now."""
         if self._connection is not None or time.monotonic() < self._again:
-            return
+            return False
         self._again = time.monotonic() + 1.0
-        with contextlib.suppress(psycopg.Error):
+        try:
             connection = self._connect()
+        except StoreError:  # until there is a server again, the looks do
+            return False
+        try:
             connection.execute(f"LISTEN {self._channel}")
-            self._connection = connection
+        except psycopg.Error:
+            _close(connection)
+            return False
+        self._connection = connection
+        return True
 
     def _hear(self) -> None:
         connection = self._connection
@@ -73,8 +84,7 @@ class Ear:
             while connection.pgconn.notifies():
                 pass
         except psycopg.Error:
-            with contextlib.suppress(psycopg.Error):
-                connection.close()
+            _close(connection)
             self._connection = None
 
     def wake(self) -> None:
@@ -85,14 +95,17 @@ class Ear:
     def close(self) -> None:
         """Listen no more."""
         if self._connection is not None:
-            with contextlib.suppress(psycopg.Error):
-                self._connection.close()
+            _close(self._connection)
+            self._connection = None
         self._wakes.close()
         self._woken.close()
 
 
 class Voice:
-    """Notifies channels, from a thread of its own: who enqueues does not wait for it."""
+    """Notifies channels, without waiting for the server. What is told often is told by a thread, at intervals.
+
+    Concurrency: safe from any thread.
+    """
 
     def __init__(self, connect: Callable[[], psycopg.Connection[Any]]) -> None:
         self._connect = connect
@@ -101,41 +114,95 @@ class Voice:
         self._closed = False
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._connection: psycopg.Connection[Any] | None = None
+        self._told: dict[str, float] = {}
 
     def tell(self, channel: str) -> None:
-        """Wake those who listen to it, soon."""
+        """Wake those who listen to it: at once, or soon if they were told just now."""
         with self._lock:
+            if self._closed:
+                return
+            if time.monotonic() - self._told.get(channel, 0.0) > APART and self._send(channel):
+                return
             self._wanted.add(channel)
-            if self._thread is None and not self._closed:
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="plait-notify", daemon=True)
                 self._thread.start()
         self._event.set()
 
+    def _send(self, channel: str) -> bool:
+        """Send a notification if there is a connection that has nothing to do; its answer is read the next time."""
+        if self._connection is None:
+            return False
+        wire = self._connection.pgconn
+        try:
+            wire.consume_input()
+            if wire.is_busy():
+                return False
+            while wire.get_result() is not None:
+                pass
+            wire.send_query(f"NOTIFY {channel}".encode())
+            wire.flush()
+        except psycopg.Error:
+            self._hang_up()
+            return False
+        self._told[channel] = time.monotonic()
+        return True
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            _close(self._connection)
+        self._connection = None
+
     def _work(self) -> None:
-        connection: psycopg.Connection[Any] | None = None
-        while not self._closed:
+        while True:
             self._event.wait()
             self._event.clear()
+            self._reach()
             with self._lock:
-                wanted, self._wanted = self._wanted, set()
-            try:
-                if connection is None:
-                    connection = self._connect()
-                    connection.execute("SET synchronous_commit = off")
-                for channel in sorted(wanted):
-                    connection.execute(f"NOTIFY {channel}")
-            except psycopg.Error:  # those who listen look by themselves
-                if connection is not None:
-                    with contextlib.suppress(psycopg.Error):
-                        connection.close()
-                connection = None
+                self._wanted = {channel for channel in self._wanted if not self._send(channel)}
+                lost = self._connection is None  # those who listen look by themselves
+                if lost:
+                    self._wanted.clear()
+                if self._closed and not self._wanted:
+                    break
+                if self._wanted or self._closed:
+                    self._event.set()
             time.sleep(APART)
-        if connection is not None:
-            connection.close()
+        with self._lock:
+            self._finish()
+
+    def _reach(self) -> None:
+        """Connect, if that is not so; without the lock, since it may take seconds."""
+        if self._connection is not None:
+            return
+        connection = None
+        try:
+            connection = self._connect()
+            connection.execute("SET synchronous_commit = off")
+        except (psycopg.Error, StoreError):
+            if connection is not None:
+                _close(connection)
+            return
+        self._connection = connection
+
+    def _finish(self) -> None:
+        """Have the server take what was sent last."""
+        if self._connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                while self._connection.pgconn.get_result() is not None:
+                    pass
+        self._hang_up()
 
     def close(self) -> None:
         """Tell what is left, and no more."""
-        self._closed = True
+        with self._lock:
+            self._closed = True
         self._event.set()
         if self._thread is not None:
             self._thread.join(2.0)
+
+
+def _close(connection: psycopg.Connection[Any]) -> None:
+    with contextlib.suppress(psycopg.Error):
+        connection.close()

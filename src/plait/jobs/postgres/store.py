@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
 
-from plait.errors import ConnectionRefused, Stale
+from plait.errors import QueueMoved, StoreError
 from plait.jobs.postgres import hot
-from plait.jobs.postgres.connect import PostgresSession, in_words, migrate, pool
+from plait.jobs.postgres.connect import PostgresSession, migrate
+from plait.jobs.postgres.joined import joined
 from plait.jobs.postgres.listen import Ear, Voice
+from plait.jobs.postgres.outlast import are_under_way, claims_under_way
+from plait.jobs.postgres.pool import READ, WRITE, Pool, Unsure
+from plait.jobs.postgres.server import PATIENCE, Server
+from plait.jobs.postgres.texts import check_texts
+from plait.jobs.postgres.transact import transacting
 from plait.jobs.presence import Presence
-from plait.jobs.protocol import Event
 from plait.jobs.records import Claimed, Draft, Fan, Outcome, Placed, Want, WorkerInfo
-from plait.jobs.sql import claim
+from plait.jobs.sql import claim, workers
 from plait.jobs.sql.enqueue import enqueue
-from plait.jobs.sql.schema import RUNNING
-from plait.jobs.sql.session import Row, Session
+from plait.jobs.sql.session import Session
 from plait.jobs.sql.store import SqlStore
 from plait.jobs.store import Listener, Transaction
 
@@ -38,64 +41,108 @@ MANY = 20
 _WORKERS, _WAITERS = "plait_workers", "plait_waiters"
 
 
+def _steady() -> float:
+    """Seconds by a clock that nobody sets, and that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 class PostgresStore(SqlStore):
     """A store on a server, for processes of many machines.
 
     Parameters:
         url: as libpq knows it. Connections are opened when they are needed.
+        clock: what tells seconds since the epoch, instead of the server's clock.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, clock: Callable[[], float] | None = None) -> None:
         self.url = url
-        self.where = url.rpartition("@")[2].partition("?")[0] or "the server"
-        self._pool = pool(url)
+        self._clock = clock
+        self._server = Server(url)
+        self.where = self._server.where
+        self._pool = Pool(self._server)
         self._marks = hot.Watermarks()
         self._ahead, self._asked = 0.0, float("-inf")
-        self._voice = Voice(self._connect)
+        self._voice = Voice(self._server.connect)
         self._closed = False
+        self._pid = os.getpid()
         self._lock = threading.Lock()
-        with in_words(self.where), self._pool.connection() as connection:
-            migrate(connection, self.where)
-            self._look_at_clock(connection)
-        key = hashlib.sha256(url.encode()).hexdigest()[:16]
-        self.presence = Presence(Path(tempfile.gettempdir()) / f"plait-{os.getuid()}" / key)
+        #: What tells these jobs from those of other databases, and of this one's other schemas.
+        try:
+            self.identity = self._pool.run(WRITE, self._prepare)
+        except BaseException:
+            self._pool.close()
+            raise
+        self.presence = Presence(Path(tempfile.gettempdir()) / f"plait-{os.getuid()}" / f"{self.identity:x}")
 
-    def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(self.url, autocommit=True, application_name="plait", connect_timeout=5)
+    def _prepare(self, connection: psycopg.Connection[Any]) -> int:
+        self._look_at_clock(connection)
+        return migrate(connection, self.where)
 
     def now(self) -> float:
         """Seconds since the epoch, by the server's clock."""
-        return time.time() + self._ahead
+        return self._clock() if self._clock is not None else _steady() + self._ahead
 
     def _look_at_clock(self, connection: psycopg.Connection[Any]) -> None:
-        began = time.time()
+        began = _steady()
         row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
         assert row is not None
-        self._ahead, self._asked = row[0] - (began + time.time()) / 2, time.monotonic()
+        self._ahead, self._asked = row[0] - (began + _steady()) / 2, time.monotonic()
 
     def write(self, work: Callable[[Session], T], *, durable: bool = True) -> T:
-        """Do `work` in a transaction that writes."""
-        with in_words(self.where), self._pool.connection() as connection:
+        """Do `work` in a transaction that writes; several times, if the server undoes it."""
+        return self._transact(WRITE, work)
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Do `work` in a transaction that reads."""
+        return self._transact(READ, work)
+
+    def _transact(self, begin: str, work: Callable[[Session], T]) -> T:
+        if os.getpid() != self._pid:
+            raise StoreError(
+                f"The jobs in {self.where} were opened before this process was forked, and connections cannot be "
+                "shared with its parent: open them anew here, with Jobs(...)."
+            )
+        if self._closed:
+            raise StoreError(f"The jobs in {self.where} were closed: open them anew, with Jobs(...).")
+
+        def working(connection: psycopg.Connection[Any]) -> T:
             if time.monotonic() - self._asked > CLOCK:
                 self._look_at_clock(connection)
             return work(PostgresSession(connection))
 
-    def read(self, work: Callable[[Session], T]) -> T:
-        """Do `work` in a transaction that reads."""
-        return self.write(work)
+        return self._pool.run(begin, working)
 
     def joined(self, connection: Any) -> Session:
         """A session in the caller's transaction."""
-        inner = connection if isinstance(connection, psycopg.Connection) else getattr(connection, "connection", None)
-        inner = getattr(inner, "driver_connection", inner)
-        if not isinstance(inner, psycopg.Connection):
-            raise ConnectionRefused(
-                f"connection= is a {type(connection).__module__}.{type(connection).__qualname__}, and jobs in "
-                "PostgreSQL need a psycopg.Connection, directly or through SQLAlchemy (postgresql+psycopg://)."
-            )
-        if inner.autocommit and inner.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
-            raise ConnectionRefused("connection= is in autocommit mode and has no transaction open: begin one.")
-        return PostgresSession(inner)
+        return joined(connection, self.identity, self.where)
+
+    def enqueue(
+        self, drafts: Sequence[Draft], *, fan: Fan | None = None, connection: Any = None
+    ) -> tuple[list[Placed], int]:
+        """Store jobs, all or none. Where the connection breaks while that is committed, have a look whether it was."""
+        for draft in drafts:
+            check_texts(draft)
+        try:
+            return super().enqueue(drafts, fan=fan, connection=connection)
+        except Unsure as unsure:
+            placed: tuple[list[Placed], int] = unsure.value
+            if not self._is_stored([place.id for place in placed[0] if place.fresh]):
+                raise
+        self.tell_workers()
+        return placed
+
+    def _is_stored(self, jobs: Sequence[int]) -> bool:
+        until = time.monotonic() + PATIENCE
+        while jobs:
+            try:
+                return bool(self.states(jobs[:1]))
+            except QueueMoved:
+                return False
+            except StoreError:
+                if time.monotonic() > until:
+                    return False
+                time.sleep(0.2)
+        return False
 
     def tell_workers(self) -> None:
         """Wake workers."""
@@ -107,31 +154,49 @@ class PostgresStore(SqlStore):
 
     def place(self, session: Session, drafts: Sequence[Draft], now: float, fan: Fan | None) -> tuple[list[Placed], int]:
         """Store jobs: many at once are copied."""
-
-        def copy(rows: list[Row]) -> None:
-            hot.copy(session.connection, rows)  # type: ignore[attr-defined]
-
-        return enqueue(session, drafts, now, fan, copy if len(drafts) >= MANY else None)
+        connection: psycopg.Connection[Any] | None = session.connection  # type: ignore[attr-defined]
+        if connection is None or len(drafts) < MANY:
+            return enqueue(session, drafts, now, fan)
+        return enqueue(session, drafts, now, fan, lambda rows: hot.copy(connection, rows))
 
     def claim(
         self, session: Session, worker: int, wants: Sequence[Want], queues: Collection[str], most: int, now: float
     ) -> tuple[list[Claimed], bool, float | None]:
         """Claim jobs behind the watermarks."""
-        return claim.claim(session, worker, wants, queues, most, now, self._marks.take)
+        return claim.claim(session, worker, wants, queues, most, now, self._marks.take, turns=self.turns)
 
     def settle(self, session: Session, worker: int, outcomes: Sequence[Outcome], now: float) -> list[int]:
         """Settle outcomes, many at once."""
         return hot.settle(session, worker, outcomes, now)
 
+    def pause(self, queue: str) -> None:
+        """Let nobody claim jobs of a queue; none is just being claimed when this returns."""
+        super().pause(queue)
+        claims = self.read(claims_under_way)
+        until = time.monotonic() + PATIENCE
+        while claims and time.monotonic() < until and self.read(lambda session: are_under_way(session, claims)):
+            time.sleep(0.005)
+
     def listen(self, *, ends: bool = False) -> Listener:
         """Hear of what is new."""
-        return Ear(self._connect, _WAITERS if ends else _WORKERS)
+        return Ear(self._server.connect, _WAITERS if ends else _WORKERS)
 
     def register(self, info: WorkerInfo) -> int:
         """A worker begins, and holds its lock on this machine."""
-        worker = super().register(info)
-        self.presence.hold(worker)
-        return worker
+        taken: list[int] = []
+
+        def work(session: Session) -> int:
+            taken.append(workers.register(session, info, self.now()))
+            self.presence.hold(taken[-1])  # before others can see it, and think that it is gone
+            return taken[-1]
+
+        try:
+            worker = self.write(work)
+            taken.remove(worker)
+            return worker
+        finally:
+            for undone in taken:
+                self.presence.let_go(undone)
 
     def leave(self, worker: int) -> int:
         """A worker ends in good order."""
@@ -141,20 +206,19 @@ class PostgresStore(SqlStore):
 
     def upkeep(self) -> float | None:
         """Also recovers workers of this machine whose processes have ended."""
-        for worker in self.presence.gone(self.workers()):
+        views = self.read(lambda session: workers.workers(session, self.now(), counted=False))
+        for worker in self.presence.gone(views):
             self.recover(worker)
             self.presence.forget(worker)
         return super().upkeep()
 
-    @contextmanager
-    def transact(self, job: int, token: int) -> Iterator[Transaction]:
-        """A transaction for a task. The job's row is locked: nobody else settles it meanwhile."""
-        with in_words(self.where):
-            connection = psycopg.connect(self.url, application_name="plait")
-        try:
-            yield _Transaction(self, connection, job, token)
-        finally:
-            connection.close()
+    def transact(self, job: int, token: int) -> AbstractContextManager[Transaction]:
+        """A transaction for a task, on a connection of its own."""
+
+        def settle(session: Session, worker: int, outcome: Outcome) -> bool:
+            return not self.settle(session, worker, [outcome], self.now())
+
+        return transacting(self._server, job, token, settle, lambda news: self.tell(news, ends=True))
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -163,25 +227,4 @@ class PostgresStore(SqlStore):
                 return
             self._closed = True
         self._voice.close()
-        self._pool.close(2.0)
-
-
-class _Transaction:
-    def __init__(self, store: PostgresStore, connection: psycopg.Connection[Any], job: int, token: int) -> None:
-        self._store, self.connection, self._job, self._token = store, connection, job, token
-        self._session = PostgresSession(connection)
-        found = self._session.rows(
-            f"SELECT worker FROM plait_job WHERE id = ? AND token = ? AND state = {RUNNING} FOR UPDATE", (job, token)
-        )
-        if not found:
-            raise Stale(job)
-        self._worker = found[0][0]
-
-    def finish(self, result: bytes | None, keep: float) -> None:
-        """Settle and commit."""
-        outcome = Outcome(id=self._job, token=self._token, event=Event.SUCCEED, result=result, keep=keep)
-        with in_words(self._store.where):
-            if self._store.settle(self._session, self._worker, [outcome], self._store.now()):
-                raise Stale(self._job)
-            self.connection.commit()
-        self._store.tell_waiters()
+        self._pool.close()

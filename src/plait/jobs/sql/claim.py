@@ -14,7 +14,7 @@ from plait.jobs.sql.gates import Gates, names
 from plait.jobs.sql.schema import NAMES, RUNNING, SCHEDULED, WAITING
 from plait.jobs.sql.session import Row, Session
 
-__all__ = ["TAKEN", "Lane", "claim", "claimed", "lanes", "make_due", "next_due", "parts_of"]
+__all__ = ["TAKEN", "Lane", "Turns", "claim", "claimed", "lanes", "make_due", "next_due", "parts_of"]
 
 #: The columns of a claimed job, in order.
 TAKEN = "id, args, token, attempt, crashes, created, key, more, vt"
@@ -38,11 +38,28 @@ class Lane(msgspec.Struct, frozen=True, gc=False):
     alone: int
 
 
+class Turns:
+    """Which lanes had their turn last: those of one priority take turns, else the first could starve all others."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, int] = {}
+        self._count = 0
+
+    def in_order(self, lanes: Sequence[Lane]) -> list[Lane]:
+        """The highest priority first; then those that have waited longest for their turn."""
+        return sorted(lanes, key=lambda lane: (lane.rank, self._last.get(lane.id, 0), lane.id))
+
+    def served(self, lane: Lane) -> None:
+        """It has had its turn."""
+        self._count += 1
+        self._last[lane.id] = self._count
+
+
 def make_due(session: Session, now: float, most: int = 1000) -> int:
-    """Have up to `most` jobs wait whose time has come."""
+    """Have up to `most` jobs wait whose time has come; another transaction may be doing the same."""
     return session.run(
-        f"UPDATE plait_job SET state = {WAITING} WHERE id IN (SELECT id FROM plait_job "
-        f"WHERE state = {SCHEDULED} AND run_at <= ? ORDER BY run_at LIMIT ?)",
+        f"UPDATE plait_job SET state = {WAITING} WHERE state = {SCHEDULED} AND id IN (SELECT id FROM plait_job "
+        f"WHERE state = {SCHEDULED} AND run_at <= ? ORDER BY run_at LIMIT ?{session.unlocked})",
         (now, most),
     )
 
@@ -54,12 +71,12 @@ def next_due(session: Session, now: float) -> float | None:
 
 
 def lanes(session: Session, wants: Sequence[Want], queues: Collection[str]) -> list[Lane]:
-    """The lanes of the wanted tasks in those of `queues` that are not paused, the highest priority first."""
+    """The lanes of the wanted tasks in those of `queues` that are not paused."""
     wanted = {(want.task, int(want.alone)) for want in wants if want.count > 0}
     found = session.rows(
         "SELECT id, queue, task, rank, alone FROM plait_lane WHERE queue NOT IN (SELECT queue FROM plait_paused) "
         "AND NOT EXISTS (SELECT 1 FROM plait_moved) "
-        "ORDER BY rank, id"
+        "ORDER BY id"
     )
     return [Lane(*row) for row in found if (row[2], row[4]) in wanted and (not queues or row[1] in queues)]
 
@@ -84,24 +101,29 @@ def claim(
     most: int,
     now: float,
     take: Take = take,
+    *,
+    turns: Turns,
 ) -> tuple[list[Claimed], bool, float | None]:
     """See `Store.turn`. Also: whether jobs may have been left, and seconds until a gate that stopped some opens."""
-    left = {(want.task, int(want.alone)): want.count for want in wants}
+    left = {(want.task, int(want.alone)): want.count for want in wants if want.count > 0}
     rules = {want.task: want.rules for want in wants if want.rules}
     gates = Gates(session, now)
     found: list[Claimed] = []
     more = False
-    for lane in lanes(session, wants, queues):
+    for lane in turns.in_order(lanes(session, wants, queues)):
         count = min(left[lane.task, lane.alone], most - len(found))
         if count <= 0:
             more = True
             continue
         if lane.task in rules:
-            rows = _through_gates(session, lane, count, worker, now, gates, rules[lane.task])
+            rows, rest = _through_gates(session, lane, count, worker, now, gates, rules[lane.task])
         else:
             rows = take(session, lane, count, worker, now)
-        more = more or len(rows) == count
+            rest = len(rows) == count
+        more = more or rest
         left[lane.task, lane.alone] -= len(rows)
+        if rows:
+            turns.served(lane)
         rows.sort(key=_in_order)
         if rows and rows[-1][8] > 0:
             _advance(session, lane, rows[-1][8])
@@ -124,16 +146,20 @@ def _advance(session: Session, lane: Lane, vt: float) -> None:
 
 def _through_gates(
     session: Session, lane: Lane, count: int, worker: int, now: float, gates: Gates, rules: Sequence[Rule]
-) -> list[Row]:
-    """Claim jobs that their gates let through; hold those that a gate of their key stops."""
+) -> tuple[list[Row], bool]:
+    """Claim jobs that their gates let through, hold those that a gate of their key stops; whether there may be more."""
     rows: list[Row] = []
-    looked = 0
+    page: list[Row] = []
+    looked, shut = 0, False
     while len(rows) < count and looked < LOOKED_AT * count:
         page = session.rows(
-            f"SELECT id, gates FROM plait_job WHERE lane = ? AND state = {WAITING} ORDER BY vt, id LIMIT ?",
+            f"SELECT id, gates FROM plait_job WHERE lane = ? AND state = {WAITING} ORDER BY vt, id "
+            f"LIMIT ?{session.unlocked}",
             (lane.id, count - len(rows)),
         )
-        taken, held, shut = [], [], False
+        if page and looked == 0 and not gates.enter(lane.task):
+            return [], False
+        taken, held = [], []
         for job, its in page:
             wanted = names(rules, its)
             stopped = gates.stops(wanted)
@@ -146,13 +172,13 @@ def _through_gates(
             else:
                 held.append((stopped[1], job))
         if taken:
-            rows += session.rows(f"{_TAKE_GATED} ?* RETURNING {TAKEN}", (worker, now, taken))
+            rows += session.rows(f"{_TAKE_GATED}?* RETURNING {TAKEN}", (worker, now, taken))
         gates.hold(held)
         looked += len(page)
         if shut or not page:
             break
     gates.store({row[0] for row in rows})
-    return rows
+    return rows, bool(page) and not shut
 
 
 def claimed(session: Session, lane: Lane, row: Row) -> Claimed:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from plait.errors import StoreError
 from plait.jobs.records import Draft, Fan, Placed
+from plait.jobs.sql.moving import check_open
 from plait.jobs.sql.schema import SCHEDULED, WAITING
 from plait.jobs.sql.session import Row, Session
 
@@ -46,8 +46,15 @@ def enqueue(
     now: float,
     fan: Fan | None = None,
     copy: Callable[[list[Row]], None] | None = None,
+    *,
+    follows: bool = False,
 ) -> tuple[list[Placed], int]:
-    """See `Store.enqueue`. copy: stores rows of `COLUMNS` in a faster way."""
+    """See `Store.enqueue`.
+
+    Parameters:
+        copy: stores rows of `COLUMNS` in a faster way. follows: whether the jobs follow from the end of others, which
+            may be where the queue is closed, too, since it is about to move.
+    """
     group = 0
     if fan is not None:
         group = session.ids("grp", 1)[0]
@@ -55,35 +62,40 @@ def enqueue(
         session.run(
             "INSERT INTO plait_grp (id, total, open, then_) VALUES (?, ?, ?, ?)", (group, fan.total, fan.total, then)
         )
-    placed, rows = prepare(session, drafts, now, group)
+    placed, rows = prepare(session, drafts, now, group, follows=follows)
+    session.news = session.news or bool(rows)
     if rows and copy is not None:
         copy(rows)
     elif rows:
         session.many(_INSERT, rows)
     if fan is not None and fan.total == 0 and fan.then is not None:
-        enqueue(session, [msgspec.structs.replace(fan.then, of=group)], now)
+        then_, _ = enqueue(session, [msgspec.structs.replace(fan.then, of=group)], now, follows=follows)
+        if not then_[0].fresh:  # another stands for it
+            session.run("UPDATE plait_grp SET then_ = NULL WHERE id = ?", (group,))
     return placed, group
 
 
-def prepare(session: Session, drafts: Sequence[Draft], now: float, group: int) -> tuple[list[Placed], list[Row]]:
+def prepare(
+    session: Session, drafts: Sequence[Draft], now: float, group: int, *, follows: bool = False
+) -> tuple[list[Placed], list[Row]]:
     """Where each draft goes, and the rows of those that are new."""
     numbers = session.ids("job", len(drafts)) if drafts else ()
+    holders = _take_keys(session, drafts, numbers, now) if not group else {}
     lanes: dict[tuple[str, str, int, int], int] = {}
     times = _Times(session)
     placed: list[Placed] = []
     rows: list[Row] = []
     for at, draft in enumerate(drafts):
         job, unique = numbers[at], None
-        if draft.unique is not None and not group:
-            unique = f"{draft.task}\x1f{draft.unique}"
-            holder = take_key(session, unique, job, now)
-            if holder != job:
-                placed.append(Placed(holder, fresh=False))
+        if at in holders:
+            unique = _unique(draft)
+            if holders[at] != job:
+                placed.append(Placed(holders[at], fresh=False))
                 continue
         name = (draft.task, draft.queue, -draft.priority, 0)
         lane = lanes.get(name)
         if lane is None:
-            lane = lanes[name] = lane_of(session, *name)
+            lane = lanes[name] = lane_of(session, *name, even_if_closed=follows)
         run_at = max(draft.at, now + draft.delay)
         later = run_at > now
         more = None
@@ -112,11 +124,25 @@ def prepare(session: Session, drafts: Sequence[Draft], now: float, group: int) -
     return placed, rows
 
 
-def lane_of(session: Session, task: str, queue: str, rank: int, alone: int) -> int:
-    """The lane of a task's jobs in one queue with one rank (its priority, turned round), or that of its suspects."""
+def _unique(draft: Draft) -> str:
+    return f"{draft.task}\x1f{draft.unique}"
+
+
+def _take_keys(session: Session, drafts: Sequence[Draft], numbers: Sequence[int], now: float) -> dict[int, int]:
+    """Position -> who has the draft's unique key now. In one order for all: else clients would wait for each other."""
+    wanted = sorted((_unique(d), at) for at, d in enumerate(drafts) if d.unique is not None and not d.group)
+    return {at: take_key(session, key, numbers[at], now) for key, at in wanted}
+
+
+def lane_of(session: Session, task: str, queue: str, rank: int, alone: int, *, even_if_closed: bool = False) -> int:
+    """The lane of a task's jobs in one queue with one rank (its priority, turned round), or that of its suspects.
+
+    Raises:
+        StoreError, QueueMoved: the queue is closed. Asked here, in the one statement that every enqueue needs.
+    """
     name = (task, queue, rank, alone)
     find = (
-        "SELECT id, (SELECT destination FROM plait_moved) FROM plait_lane "
+        "SELECT id, EXISTS (SELECT 1 FROM plait_moved) FROM plait_lane "
         "WHERE task = ? AND queue = ? AND rank = ? AND alone = ?"
     )
     found = session.rows(find, name)
@@ -126,24 +152,29 @@ def lane_of(session: Session, task: str, queue: str, rank: int, alone: int) -> i
             (session.ids("lane", 1)[0], *name),
         )
         found = session.rows(find, name)
-    if found[0][1] is not None:
-        raise StoreError(f"This queue has moved to {found[0][1]}: nothing was enqueued. Use Jobs(...) with that URL.")
+    if found[0][1] and not even_if_closed:
+        check_open(session)
     return int(found[0][0])
 
 
 def twin(session: Session, lane: int, alone: int) -> int:
     """The lane like `lane` of suspects, or of those that are none (any more)."""
     task, queue, rank = session.rows("SELECT task, queue, rank FROM plait_lane WHERE id = ?", (lane,))[0]
-    return lane_of(session, task, queue, rank, alone)
+    return lane_of(session, task, queue, rank, alone, even_if_closed=True)
 
 
 def take_key(session: Session, key: str, job: int, now: float) -> int:
-    """Take a unique key for `job`; the job that has it now, which may be another."""
+    """Take a unique key for `job`; the job that has it now, which may be another.
+
+    What another job has is only looked at: whoever locked it, in a transaction of a client's own, could keep the worker
+    that ends that job waiting.
+    """
     while True:
         taken = session.rows(
-            "INSERT INTO plait_uniq (key, job) VALUES (?, ?) ON CONFLICT (key) DO UPDATE "
-            "SET job = excluded.job, until = NULL WHERE plait_uniq.until <= ? RETURNING job",
-            (key, job, now),
+            "INSERT INTO plait_uniq (key, job) SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM plait_uniq WHERE key = ? "
+            "AND (until IS NULL OR until > ?)) ON CONFLICT (key) DO UPDATE SET job = excluded.job, until = NULL "
+            "WHERE plait_uniq.until <= ? RETURNING job",
+            (key, job, key, now, now),
         )
         found = taken or session.rows("SELECT job FROM plait_uniq WHERE key = ?", (key,))
         if found:  # else its holder has let go of it between the two

@@ -8,8 +8,31 @@ from collections.abc import Collection, Sequence
 from plait.jobs.records import Rule
 from plait.jobs.sql.schema import HELD, WAITING
 from plait.jobs.sql.session import Session
+from plait.jobs.sql.sweep import Sweep
 
 __all__ = ["Gates", "free", "names", "open_gates"]
+
+
+#: The lanes of the jobs that a gate holds, found by leaps through the index however many jobs there are.
+_HOLDING = (
+    f"WITH RECURSIVE holding (lane) AS (SELECT min(lane) FROM plait_job WHERE held = ? AND state = {HELD} UNION ALL "
+    f"SELECT (SELECT min(lane) FROM plait_job WHERE held = ? AND state = {HELD} AND lane > holding.lane) "
+    "FROM holding WHERE holding.lane IS NOT NULL) "
+    "SELECT id FROM plait_lane WHERE id IN (SELECT lane FROM holding) ORDER BY rank, id"
+)
+
+
+#: Gates that are looked at in one go.
+GATES = 100
+#: So many gates that hold jobs, and when those of rates open, found by leaps, too.
+_GATES = (
+    f"WITH RECURSIVE gates (gate, rest) AS (SELECT (SELECT min(held) FROM plait_job WHERE state = {HELD} "
+    f"AND held > ?), {GATES} UNION ALL "
+    f"SELECT (SELECT min(held) FROM plait_job WHERE state = {HELD} AND held > gates.gate), rest - 1 "
+    "FROM gates WHERE gates.gate IS NOT NULL AND rest > 1) "
+    "SELECT gate, (SELECT earliest FROM plait_pace WHERE plait_pace.gate = gates.gate) FROM gates "
+    "WHERE gate IS NOT NULL ORDER BY gate"
+)
 
 
 def names(rules: Sequence[Rule], gates: str | None) -> list[tuple[Rule, str]]:
@@ -22,6 +45,10 @@ def names(rules: Sequence[Rule], gates: str | None) -> list[tuple[Rule, str]]:
         elif rule.keyed < len(keyed):
             found.append((rule, f"{rule.name}\x1f{keyed[rule.keyed]}"))
     return found
+
+
+#: Seconds until a worker looks again that found another one claiming through the same gates.
+BUSY = 0.02
 
 
 class Gates:
@@ -37,6 +64,13 @@ class Gates:
         self._earliest: dict[str, float] = {}
         self._passed: dict[int, Sequence[tuple[Rule, str]]] = {}
         self.opens: float | None = None
+
+    def enter(self, task: str) -> bool:
+        """Whether this transaction, and no other, may let jobs of `task` through: what is counted has to hold."""
+        if self._session.alone(f"gates of {task}"):
+            return True
+        self.opens = BUSY if self.opens is None else min(self.opens, BUSY)
+        return False
 
     def stops(self, wanted: Sequence[tuple[Rule, str]]) -> tuple[Rule, str] | None:
         """The first gate that lets nothing through now; those without a key come first."""
@@ -61,7 +95,9 @@ class Gates:
     def hold(self, held: Sequence[tuple[str, int]]) -> None:
         """Take jobs out of the way of the others: (gate, job)."""
         if held:
-            self._session.many(f"UPDATE plait_job SET state = {HELD}, held = ? WHERE id = ?", held)
+            self._session.many(
+                f"UPDATE plait_job SET state = {HELD}, held = ? WHERE id = ? AND state = {WAITING}", held
+            )
 
     def store(self, claimed: Collection[int]) -> None:
         """Write down which of the jobs that went through were indeed claimed."""
@@ -106,6 +142,7 @@ def free(session: Session, jobs: Sequence[int]) -> None:
     if not jobs:
         return
     freed = session.rows("DELETE FROM plait_slot WHERE job IN ?* RETURNING gate", (list(jobs),))
+    session.news = session.news or bool(freed)
     counts: dict[str, int] = {}
     for (gate,) in freed:
         counts[gate] = counts.get(gate, 0) + 1
@@ -114,28 +151,34 @@ def free(session: Session, jobs: Sequence[int]) -> None:
 
 
 def _come_back(session: Session, gate: str, count: int) -> None:
-    session.run(
-        f"UPDATE plait_job SET state = {WAITING}, held = NULL WHERE id IN (SELECT id FROM plait_job "
-        f"WHERE held = ? AND state = {HELD} ORDER BY vt, id LIMIT ?)",
-        (gate, count),
-    )
+    """Have the first of those that a gate holds wait again, higher priorities first."""
+    for (lane,) in session.rows(_HOLDING, (gate, gate)):
+        if count > 0:
+            count -= session.run(  # materialised: else PostgreSQL may run the inner query again for each row
+                f"WITH next AS MATERIALIZED (SELECT id FROM plait_job WHERE held = ? AND lane = ? AND state = {HELD} "
+                f"ORDER BY vt, id LIMIT ?{session.unlocked}) UPDATE plait_job SET state = {WAITING}, held = NULL "
+                f"WHERE state = {HELD} AND id IN (SELECT id FROM next)",
+                (gate, lane, count),
+            )
 
 
-def open_gates(session: Session, now: float, most: int = 64) -> float | None:
-    """Let jobs come back to gates that may have room; seconds until it is worth calling again.
+def open_gates(session: Session, now: float, sweep: Sweep, most: int = 64) -> float | None:
+    """Let jobs come back to some of the gates that may have room; seconds until it is worth calling again.
 
     Some of each gate come back, whatever holds them: a claim holds those again that still may not pass. So nothing has
     to be known here of rules, which may have changed; jobs of a limit's gate come back as others end anyway (`free`).
     """
-    gates = session.rows(
-        f"SELECT held, (SELECT earliest FROM plait_pace WHERE gate = held) FROM plait_job WHERE state = {HELD} "
-        "GROUP BY held LIMIT 10000"
-    )
+    after = sweep.after("gates", "")
+    gates = session.rows(_GATES, (after,))
+    sweep.ended("gates", gates[-1][0] if len(gates) == GATES else None)
     soonest: float | None = None
     for gate, earliest in gates:
         wait = (earliest or 0.0) - now
         if wait <= 0:
-            _come_back(session, gate, most if earliest else 1)
-        soonest = wait if soonest is None else min(soonest, wait)
-    session.run("DELETE FROM plait_pace WHERE earliest < ?", (now - 86_400.0,))
+            session.news = True
+            _come_back(session, gate, most if earliest is not None else 1)
+        if earliest is not None:
+            soonest = wait if soonest is None else min(soonest, wait)
+    if len(gates) == GATES and session.rows("SELECT 1 FROM plait_pace LIMIT 1"):
+        soonest = 0.0  # those of the next ones may be open
     return max(0.05, soonest) if soonest is not None else None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from plait.jobs.records import Draft, Placed, ScheduleView
 from plait.jobs.sql.enqueue import enqueue
+from plait.jobs.sql.moving import check_open, closed
 from plait.jobs.sql.session import Session
 
 __all__ = ["drop", "fire", "put", "schedules"]
@@ -23,11 +24,15 @@ def _view(row: tuple[object, ...]) -> ScheduleView:
 
 
 def put(session: Session, name: str, task: str, definition: bytes, next_fire: float, now: float) -> ScheduleView:
-    """See `Store.put_schedule`."""
+    """See `Store.put_schedule`. Where the queue is closed, nothing is stored: it is not to disturb the worker."""
+    if closed(session) is not None:
+        stored = [view for view in schedules(session) if view.name == name]
+        return stored[0] if stored else ScheduleView(name=name, task=task, definition=definition, next_fire=next_fire)
     rows = session.rows(
         "INSERT INTO plait_schedule (name, task, definition, next_fire, seen) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (name) DO UPDATE SET task = excluded.task, seen = excluded.seen, next_fire = CASE WHEN "
-        "plait_schedule.definition = excluded.definition THEN plait_schedule.next_fire ELSE excluded.next_fire END, "
+        "plait_schedule.definition = excluded.definition OR plait_schedule.last_fire >= excluded.next_fire "
+        "THEN plait_schedule.next_fire ELSE excluded.next_fire END, "
         f"definition = excluded.definition RETURNING {_COLUMNS}",
         (name, task, definition, next_fire, now),
     )
@@ -36,6 +41,7 @@ def put(session: Session, name: str, task: str, definition: bytes, next_fire: fl
 
 def drop(session: Session, name: str) -> bool:
     """See `Store.drop_schedule`."""
+    check_open(session)
     return session.run("DELETE FROM plait_schedule WHERE name = ?", (name,)) > 0
 
 
@@ -43,6 +49,8 @@ def fire(
     session: Session, name: str, due: float, next_fire: float, drafts: Sequence[Draft], now: float
 ) -> list[Placed] | None:
     """See `Store.fire`."""
+    if closed(session) is not None:
+        return None
     if not session.run(
         "UPDATE plait_schedule SET next_fire = ?, last_fire = ? WHERE name = ? AND next_fire = ?",
         (next_fire, now, name, due),

@@ -6,6 +6,7 @@ from plait.jobs.protocol import State
 
 __all__ = [
     "CANCELLED",
+    "COPIED",
     "DONE",
     "FAILED",
     "HELD",
@@ -72,7 +73,8 @@ _FIRST = (
     f"CREATE INDEX plait_ready ON plait_job (lane, vt, id) WHERE state = {WAITING}",
     f"CREATE INDEX plait_due ON plait_job (run_at) WHERE state = {SCHEDULED}",
     f"CREATE INDEX plait_mine ON plait_job (worker) WHERE state = {RUNNING}",
-    f"CREATE INDEX plait_held ON plait_job (held, vt, id) WHERE state = {HELD}",
+    f"CREATE INDEX plait_unwanted ON plait_job (worker) WHERE state = {RUNNING} AND cancel IS NOT NULL",
+    f"CREATE INDEX plait_held ON plait_job (held, lane, vt, id) WHERE state = {HELD}",
     """CREATE TABLE plait_done (
         id {int} PRIMARY KEY,
         lane {int} NOT NULL,
@@ -122,8 +124,15 @@ _FIRST = (
     "CREATE TABLE plait_moved (destination TEXT NOT NULL)",
 )
 
+# Who moves the queue away, where one that is not whole yet comes from, and what tells a move from others.
+_MOVES = (
+    "ALTER TABLE plait_moved ADD COLUMN mover {int}",
+    "ALTER TABLE plait_moved ADD COLUMN source TEXT",
+    "ALTER TABLE plait_moved ADD COLUMN move TEXT",
+)
+
 #: Step n brings version n - 1 to version n.
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST,)
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _MOVES)
 VERSION = len(STEPS)
 
 

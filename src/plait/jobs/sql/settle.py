@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 
 from plait.jobs.protocol import Event
-from plait.jobs.records import Draft, Outcome
+from plait.jobs.records import NOTHING, Draft, Outcome
 from plait.jobs.sql.enqueue import More, enqueue, more_of
 from plait.jobs.sql.gates import free
 from plait.jobs.sql.schema import CANCELLED, DONE, FAILED, RUNNING, SCHEDULED, WAITING
 from plait.jobs.sql.session import Row, Session
 
-__all__ = ["BACK", "ENDS", "FOLLOWS", "WHOLE", "end", "followed", "settle", "stopped"]
+__all__ = ["BACK", "ENDS", "FOLLOWS", "WHOLE", "end", "followed", "release", "settle", "stopped"]
 
 #: The state that an event ends a job in.
 ENDS = {Event.SUCCEED: DONE, Event.FAIL: FAILED, Event.STOP: CANCELLED}
@@ -53,6 +53,7 @@ def settle(session: Session, outcomes: Sequence[Outcome], now: float) -> list[in
                 ended += [(row, stopped(outcome)) for row in rows]
         if not rows:
             refused.append(at)
+    session.news = session.news or bool(back)
     free(session, back)
     end(session, ended, now)
     return refused
@@ -60,7 +61,8 @@ def settle(session: Session, outcomes: Sequence[Outcome], now: float) -> list[in
 
 def end(session: Session, ended: Sequence[tuple[Row, Outcome]], now: float) -> None:
     """Keep what jobs came to whose rows (`WHOLE`) were deleted, and do what follows from their end."""
-    kept = [_kept(row, outcome, now) for row, outcome in ended if outcome.keep > 0 or row[GROUP] is not None]
+    session.ends = session.ends or bool(ended)
+    kept = [_kept(row, outcome, now) for row, outcome in ended if outcome.keep > 0 or _is_part(row, outcome)]
     if kept:
         session.many(_KEEP, kept)
     followed(session, [([row[at] for at in FOLLOWS], outcome) for row, outcome in ended if _follows(row)], now)
@@ -69,6 +71,12 @@ def end(session: Session, ended: Sequence[tuple[Row, Outcome]], now: float) -> N
 def stopped(outcome: Outcome) -> Outcome:
     """The same for a job that was cancelled."""
     return msgspec.structs.replace(outcome, event=Event.STOP, error=outcome.error or "It was cancelled.")
+
+
+def _is_part(row: Row, outcome: Outcome) -> bool:
+    """Whether a group needs what it came to; of a chain, only the last link's."""
+    goes_on = outcome.event is Event.SUCCEED and row[MORE] is not None and bool(more_of(row[MORE]).then)
+    return row[GROUP] is not None and not goes_on
 
 
 def _follows(row: Row) -> bool:
@@ -96,14 +104,15 @@ def followed(session: Session, ended: Sequence[tuple[Sequence[Any], Outcome]], n
     free(session, [row[0] for row, _ in ended if row[1] is not None])
     groups: dict[int, int] = {}
     next_: list[Draft] = []
-    for (job, _, uniq, keep_uniq, group, part, data), outcome in ended:
-        if uniq is not None and keep_uniq:
+    for uniq, job, keep_uniq in sorted((row[2], row[0], row[3]) for row, _ in ended if row[2] is not None):
+        if keep_uniq:
             session.run("UPDATE plait_uniq SET until = ? WHERE key = ? AND job = ?", (now + keep_uniq, uniq, job))
-        elif uniq is not None:
+        else:
             session.run("DELETE FROM plait_uniq WHERE key = ? AND job = ?", (uniq, job))
+    for (_, _, _, _, group, part, data), outcome in ended:
         more = more_of(data)
-        if more.of:
-            session.run("UPDATE plait_grp SET then_ = NULL WHERE id = ?", (more.of,))
+        if more.of and (outcome.event is Event.SUCCEED or (outcome.keep <= 0 and group is None)):
+            release(session, more.of)  # else it may be run again, and needs the parts
         if more.then and outcome.event is Event.SUCCEED:
             next_.append(_onwards(more, outcome.result, group, part))
         elif group is not None:
@@ -111,13 +120,27 @@ def followed(session: Session, ended: Sequence[tuple[Sequence[Any], Outcome]], n
     for group, count in sorted(groups.items()):
         next_ += _fan_in(session, group, count)
     if next_:
-        enqueue(session, next_, now)
+        go_on(session, next_, now)
+
+
+def go_on(session: Session, drafts: Sequence[Draft], now: float) -> None:
+    """Store what follows from the end of others."""
+    placed, _ = enqueue(session, drafts, now, follows=True)
+    for draft, its in zip(drafts, placed, strict=True):
+        if draft.of and not its.fresh:  # another stands for it, and does not ask for the parts
+            release(session, draft.of)
+
+
+def release(session: Session, group: int) -> None:
+    """Nobody needs the parts of a group any more."""
+    session.run("UPDATE plait_grp SET then_ = NULL WHERE id = ?", (group,))
 
 
 def _onwards(more: More, result: bytes | None, group: int | None, part: int | None) -> Draft:
     """The next link of a chain, which gets the result, and takes the place in the group."""
     first, *rest = more.then
-    return msgspec.structs.replace(first, feed=result, then=(*first.then, *rest), group=group or 0, part=part or 0)
+    feed = result if result is not None else NOTHING
+    return msgspec.structs.replace(first, feed=feed, then=(*first.then, *rest), group=group or 0, part=part or 0)
 
 
 def _fan_in(session: Session, group: int, count: int) -> list[Draft]:

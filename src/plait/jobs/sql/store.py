@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
-from plait.jobs.protocol import Event, State
+from plait.errors import QueueMoved
+from plait.jobs.protocol import State
 from plait.jobs.records import (
     Claimed,
     Draft,
@@ -24,15 +26,18 @@ from plait.jobs.records import (
     WorkerInfo,
     WorkerView,
 )
-from plait.jobs.sql import claim, enqueue, schedules, settle, upkeep, views, workers
+from plait.jobs.sql import claim, enqueue, moving, schedules, settle, upkeep, views, workers
+from plait.jobs.sql.claim import Turns
 from plait.jobs.sql.session import Session
+from plait.jobs.sql.sweep import Sweep
+from plait.jobs.sql.upkeep import Outage
 from plait.jobs.store import Store
 
 __all__ = ["SqlStore"]
 
 T = TypeVar("T")
-#: Events after which another worker may want the job.
-_BACK = frozenset({Event.RELEASE, Event.RETRY, Event.SNOOZE})
+#: What a number in a table can be.
+NUMBERED = range(2**63)
 
 
 class SqlStore(Store):
@@ -58,6 +63,13 @@ class SqlStore(Store):
     def tell_waiters(self) -> None:
         """Jobs have ended."""
 
+    def tell(self, news: bool, *, ends: bool) -> None:
+        """Wake whom it concerns: workers, those who wait for ends."""
+        if ends:
+            self.tell_waiters()
+        if news:
+            self.tell_workers()
+
     def settle(self, session: Session, worker: int, outcomes: Sequence[Outcome], now: float) -> list[int]:
         """Settle outcomes; the positions of those that were refused."""
         return settle.settle(session, outcomes, now)
@@ -66,7 +78,12 @@ class SqlStore(Store):
         self, session: Session, worker: int, wants: Sequence[Want], queues: Collection[str], most: int, now: float
     ) -> tuple[list[Claimed], bool, float | None]:
         """Claim jobs; them, whether there may be more, and seconds until a gate opens."""
-        return claim.claim(session, worker, wants, queues, most, now)
+        return claim.claim(session, worker, wants, queues, most, now, turns=self.turns)
+
+    @cached_property
+    def turns(self) -> Turns:
+        """Which lanes had their turn last."""
+        return Turns()
 
     def place(self, session: Session, drafts: Sequence[Draft], now: float, fan: Fan | None) -> tuple[list[Placed], int]:
         """Store jobs."""
@@ -75,15 +92,26 @@ class SqlStore(Store):
     #: What people know it by.
     where: str
 
-    def close_for(self, destination: str | None) -> None:
-        """Let nobody enqueue or claim here any more, since the queue moves to `destination`; `None`: it does not."""
+    def moved(self) -> str | None:
+        """Where the queue has moved to, for good."""
+        why = self.read(moving.closed)
+        return why.to if why is not None and why.source is None and why.mover is None else None
 
-        def work(session: Session) -> None:
-            session.run("DELETE FROM plait_moved")
-            if destination is not None:
-                session.run("INSERT INTO plait_moved (destination) VALUES (?)", (destination,))
+    def change(self, work: Callable[[Session], T]) -> T:
+        """Do `work` for a client; where the queue is being moved, once more if its mover turns out to be gone."""
+        try:
+            return self.write(work)
+        except QueueMoved as error:
+            if error.done:
+                raise
+        self.upkeep()
+        return self.write(work)
 
-        self.write(work)
+    def _told(self) -> None:
+        """Nothing is known of a job that somebody asks for: it may be elsewhere."""
+        to = self.moved()
+        if to is not None:
+            raise QueueMoved(to, done=True)
 
     # --- clients ----------------------------------------------------------------------------------------------------
 
@@ -93,7 +121,7 @@ class SqlStore(Store):
         """Store jobs, all or none."""
         if connection is not None:
             return self.place(self.joined(connection), drafts, self.now(), fan)
-        placed = self.write(lambda session: self.place(session, drafts, self.now(), fan))
+        placed = self.change(lambda session: self.place(session, drafts, self.now(), fan))
         self.tell_workers()
         return placed
 
@@ -103,11 +131,17 @@ class SqlStore(Store):
 
     def states(self, ids: Collection[int]) -> dict[int, State]:
         """The state of each that is known."""
-        return self.read(lambda session: views.states(session, ids)) if ids else {}
+        found = self.read(lambda session: views.states(session, ids)) if ids else {}
+        if ids and not found:
+            self._told()
+        return found
 
     def show(self, job: int) -> Snapshot | None:
         """All that is known of a job."""
-        return self.read(lambda session: views.show(session, job))
+        found = self.read(lambda session: views.show(session, job)) if job in NUMBERED else None
+        if found is None:
+            self._told()
+        return found
 
     def find(self, which: Filter) -> list[Snapshot]:
         """Jobs, the newest first."""
@@ -115,25 +149,24 @@ class SqlStore(Store):
 
     def cancel(self, ids: Collection[int]) -> dict[int, State]:
         """Cancel jobs."""
-        states = self.write(lambda session: views.cancel(session, ids, self.now())) if ids else {}
+        states = self.change(lambda session: views.cancel(session, ids, self.now())) if ids else {}
         self.tell_workers()
         self.tell_waiters()
         return states
 
     def redo(self, ids: Collection[int]) -> list[int]:
         """Have jobs run again."""
-        again = self.write(lambda session: views.redo(session, ids, self.now())) if ids else []
+        again = self.change(lambda session: views.redo(session, ids, self.now())) if ids else []
         self.tell_workers()
         return again
 
     def pause(self, queue: str) -> None:
         """Let nobody claim jobs of a queue."""
-        sql = "INSERT INTO plait_paused (queue) VALUES (?) ON CONFLICT DO NOTHING"
-        self.write(lambda session: session.run(sql, (queue,)))
+        self.change(lambda session: views.pause(session, queue))
 
     def resume(self, queue: str) -> None:
         """The opposite."""
-        self.write(lambda session: session.run("DELETE FROM plait_paused WHERE queue = ?", (queue,)))
+        self.change(lambda session: views.resume(session, queue))
         self.tell_workers()
 
     def queues(self) -> list[QueueView]:
@@ -142,7 +175,10 @@ class SqlStore(Store):
 
     def group(self, group: int) -> tuple[int, int] | None:
         """How many parts a group has, and how many have not ended."""
-        rows = self.read(lambda session: session.rows("SELECT total, open FROM plait_grp WHERE id = ?", (group,)))
+        sql = "SELECT total, open FROM plait_grp WHERE id = ?"
+        rows = self.read(lambda session: session.rows(sql, (group,))) if group in NUMBERED else []
+        if not rows:
+            self._told()
         return (rows[0][0], max(0, rows[0][1])) if rows else None
 
     # --- workers ----------------------------------------------------------------------------------------------------
@@ -166,23 +202,22 @@ class SqlStore(Store):
     ) -> Turn:
         """Settle and claim."""
 
-        def work(session: Session) -> Turn:
+        def work(session: Session) -> tuple[Turn, bool]:
             now = self.now()
+            session.news = False
+            may_claim = bool(wants) and workers.is_leased(session, worker, now)  # first: who recovers it locks alike
             refused = self.settle(session, worker, outcomes, now) if outcomes else []
             claim.make_due(session, now)
             found: list[Claimed] = []
             more, opens = False, None
-            if wants and workers.is_leased(session, worker, now):
+            if may_claim:
                 found, more, opens = self.claim(session, worker, wants, queues, most, now)
             due = claim.next_due(session, now)
             soonest = min((wait for wait in (due, opens) if wait is not None), default=None)
-            return Turn(tuple(refused), tuple(found), soonest, more)
+            return Turn(tuple(refused), tuple(found), soonest, more), session.news
 
-        turn = self.write(work, durable=bool(outcomes))
-        if outcomes:
-            self.tell_waiters()
-            if any(outcome.event in _BACK for outcome in outcomes):
-                self.tell_workers()
+        turn, news = self.write(work, durable=bool(outcomes))
+        self.tell(news, ends=bool(outcomes))
         return turn
 
     def begin(self, job: int, token: int) -> bool:
@@ -193,6 +228,10 @@ class SqlStore(Store):
         """Remember how far jobs are."""
         if notes:
             self.write(lambda session: workers.note(session, notes), durable=False)
+
+    def running(self, worker: int) -> list[tuple[int, int]]:
+        """Jobs that it runs."""
+        return self.read(lambda session: workers.running(session, worker))
 
     def unwanted(self, worker: int) -> list[tuple[int, int]]:
         """Running jobs that were cancelled."""
@@ -219,7 +258,26 @@ class SqlStore(Store):
 
     def upkeep(self) -> float | None:
         """A bounded piece of upkeep."""
-        return self.write(lambda session: upkeep.upkeep(session, self.now()))
+
+        def work(session: Session) -> tuple[float | None, bool, bool]:
+            session.news = session.ends = False
+            soon = upkeep.upkeep(session, self.now(), self.sweep, expiring=self.outage.is_over())
+            return soon, session.news, session.ends
+
+        soon, news, ends = self.write(work)
+        self.outage.tended()
+        self.tell(news, ends=ends)
+        return soon
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        """How far upkeep has come."""
+        return Sweep()
+
+    @cached_property
+    def outage(self) -> Outage:
+        """Whether the store could not be reached until just now."""
+        return Outage()
 
     def schedules(self) -> list[ScheduleView]:
         """All schedules."""
@@ -231,7 +289,7 @@ class SqlStore(Store):
 
     def drop_schedule(self, name: str) -> bool:
         """Forget one."""
-        return self.write(lambda session: schedules.drop(session, name))
+        return self.change(lambda session: schedules.drop(session, name))
 
     def fire(self, name: str, due: float, next_fire: float, drafts: Sequence[Draft]) -> list[Placed] | None:
         """Enqueue what a schedule submits, once."""

@@ -2,39 +2,100 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
+from plait.jobs.protocol import LEASE
+from plait.jobs.sql.enqueue import more_of
 from plait.jobs.sql.gates import open_gates
 from plait.jobs.sql.session import Session
+from plait.jobs.sql.settle import release
+from plait.jobs.sql.sweep import STRETCH, Sweep
 from plait.jobs.sql.workers import expired, recover
 
-__all__ = ["prune", "upkeep"]
+__all__ = ["Outage", "prune", "upkeep"]
 
-#: Rows that are forgotten at once: the transaction stays short.
-BITE = 2000
+#: Upkeeps in a row that may come late before it is no outage but a slow worker, which must recover others all the same.
+SLOW = 3
 
 
-def upkeep(session: Session, now: float) -> float | None:
-    """See `Store.upkeep`."""
-    for worker in expired(session, now):
+class Outage:
+    """Whether leases may have run out only because nobody could renew them: the store was away, locked, or full.
+
+    After one, everybody has the time of a lease to renew theirs, lest all workers lose all their jobs at once.
+
+    Concurrency: belongs to the thread that does upkeep.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._tended: float | None = None
+        self._began = 0.0
+        self._gaps = 0
+        self._until = float("-inf")
+
+    def is_over(self) -> bool:
+        """To be asked in each transaction of upkeep: whether leases that have run out count."""
+        self._began = self._clock()
+        return self._began >= self._until and not (self._missed() and self._gaps < SLOW)
+
+    def tended(self) -> None:
+        """That transaction is committed."""
+        self._gaps = self._gaps + 1 if self._missed() else 0
+        if 0 < self._gaps <= SLOW:
+            self._until = self._began + LEASE
+        self._tended = self._began
+
+    def _missed(self) -> bool:
+        return self._tended is not None and self._began - self._tended > LEASE / 2
+
+
+def upkeep(session: Session, now: float, sweep: Sweep, *, expiring: bool = True) -> float | None:
+    """See `Store.upkeep`. expiring: whether workers whose lease has run out are recovered."""
+    for worker in expired(session, now) if expiring else ():
         recover(session, worker, now)
-    soonest = open_gates(session, now)
-    return 0.0 if prune(session, now) else soonest
+    soonest = open_gates(session, now, sweep)
+    return 0.0 if prune(session, now, sweep) else soonest
 
 
-def prune(session: Session, now: float) -> bool:
-    """Forget a bite of what is kept no longer; whether there may be more. Parts stay until their group is done with."""
-    gone = session.run(
-        "DELETE FROM plait_done WHERE id IN (SELECT id FROM plait_done WHERE until <= ? AND (grp IS NULL OR NOT EXISTS "
-        "(SELECT 1 FROM plait_grp WHERE plait_grp.id = plait_done.grp AND (open > 0 OR then_ IS NOT NULL))) "
-        "ORDER BY until LIMIT ?)",
-        (now, BITE),
+def prune(session: Session, now: float, sweep: Sweep) -> bool:
+    """Forget a bite of what is kept no longer; whether there may be more. Parts stay until their group is done with.
+
+    Nowhere is waited for another transaction: it may be a client's own, and stay open for long.
+    """
+    here, values = sweep.stretch(session, "plait_done", "until, id", (float("-inf"), 0), "AND until <= ?", now)
+    gone = session.rows(
+        f"DELETE FROM plait_done WHERE id IN (SELECT id FROM plait_done WHERE {here} AND until <= ? AND (grp IS NULL "
+        "OR NOT EXISTS (SELECT 1 FROM plait_grp WHERE plait_grp.id = plait_done.grp AND (open > 0 OR then_ IS NOT "
+        "NULL)))"
+        f"{session.unlocked}) RETURNING more",
+        (*values, now),
     )
-    session.run("DELETE FROM plait_uniq WHERE until <= ?", (now,))
+    for (more,) in gone:
+        if more is not None and (group := more_of(more).of):
+            release(session, group)
     session.run(
-        "DELETE FROM plait_grp WHERE open <= 0 AND then_ IS NULL "
-        "AND NOT EXISTS (SELECT 1 FROM plait_done WHERE plait_done.grp = plait_grp.id)"
+        "DELETE FROM plait_uniq WHERE key IN "
+        f"(SELECT key FROM plait_uniq WHERE until <= ? ORDER BY until LIMIT ?{session.unlocked})",
+        (now, STRETCH),
     )
+    here, values = sweep.stretch(session, "plait_grp", "id", (0,))
+    session.run(
+        f"DELETE FROM plait_grp WHERE id IN (SELECT id FROM plait_grp WHERE {here} AND open <= 0 AND then_ IS NULL "
+        f"AND NOT EXISTS (SELECT 1 FROM plait_done WHERE plait_done.grp = plait_grp.id){session.unlocked})",
+        values,
+    )
+    here, values = sweep.stretch(session, "plait_fair", "lane, key", (0, ""))
     session.run(  # keys that their lane's virtual time has overtaken are like new ones
-        "DELETE FROM plait_fair WHERE key <> '' AND vt <= (SELECT vt FROM plait_fair AS its "
-        "WHERE its.lane = plait_fair.lane AND its.key = '')"
+        f"DELETE FROM plait_fair WHERE (lane, key) IN (SELECT lane, key FROM plait_fair WHERE {here} AND key <> '' AND "
+        "vt <= (SELECT vt FROM plait_fair AS its WHERE its.lane = plait_fair.lane AND its.key = '')"
+        f"{session.unlocked})",
+        values,
     )
-    return gone >= BITE
+    here, values = sweep.stretch(session, "plait_pace", "gate", ("",))
+    session.run(
+        f"DELETE FROM plait_pace WHERE gate IN (SELECT gate FROM plait_pace WHERE {here} AND earliest < ?"
+        f"{session.unlocked})",
+        (*values, now - 86_400.0),
+    )
+    return len(gone) >= STRETCH

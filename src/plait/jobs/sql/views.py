@@ -8,12 +8,13 @@ from typing import Any
 from plait.jobs.protocol import Event, State
 from plait.jobs.records import Ended, Filter, Outcome, QueueView, Snapshot
 from plait.jobs.sql.enqueue import take_key, twin
+from plait.jobs.sql.moving import check_open
 from plait.jobs.sql.schema import CANCELLED, FAILED, HELD, NAMES, NUMBERS, RUNNING, SCHEDULED, WAITING
 from plait.jobs.sql.session import Row, Session
 from plait.jobs.sql.settle import WHOLE, end
 from plait.jobs.sql.workers import KEPT
 
-__all__ = ["cancel", "ended", "find", "queues", "redo", "show", "states"]
+__all__ = ["cancel", "ended", "find", "pause", "queues", "redo", "resume", "show", "states"]
 
 _LANE = "plait_lane.task, plait_lane.queue, plait_lane.rank"
 _HOT = (
@@ -148,9 +149,24 @@ def queues(session: Session, now: float) -> list[QueueView]:
     return [found[name] for name in sorted(found)]
 
 
+def pause(session: Session, queue: str) -> None:
+    """See `Store.pause`."""
+    check_open(session)
+    session.run("INSERT INTO plait_paused (queue) VALUES (?) ON CONFLICT DO NOTHING", (queue,))
+
+
+def resume(session: Session, queue: str) -> None:
+    """See `Store.resume`."""
+    check_open(session)
+    session.run("DELETE FROM plait_paused WHERE queue = ?", (queue,))
+
+
 def cancel(session: Session, ids: Collection[int], now: float) -> dict[int, State]:
     """See `Store.cancel`."""
+    check_open(session)
     wanted = list(ids)
+    # All at once, and in order: else one could be handed back between the two statements below, and slip through.
+    session.rows(f"SELECT id FROM plait_job WHERE id IN ?* ORDER BY id{session.locked}", (wanted,))
     rows = session.rows(
         f"DELETE FROM plait_job WHERE id IN ?* AND state IN ({SCHEDULED}, {WAITING}, {HELD}) RETURNING {WHOLE}",
         (wanted,),
@@ -164,6 +180,7 @@ def cancel(session: Session, ids: Collection[int], now: float) -> dict[int, Stat
 
 def redo(session: Session, ids: Collection[int], now: float) -> list[int]:
     """See `Store.redo`."""
+    check_open(session)
     again = []
     for row in session.rows(
         "SELECT id, lane, token, created, key, gates, uniq, keep_uniq, grp, part, more, args FROM plait_done "
@@ -173,7 +190,10 @@ def redo(session: Session, ids: Collection[int], now: float) -> list[int]:
         job, lane, token, created, key, gates, unique, keep_unique, group, part, more, args = row
         if unique is not None and take_key(session, unique, job, now) != job:
             continue
-        session.run("DELETE FROM plait_done WHERE id = ?", (job,))
+        if unique is not None:  # it may have been kept for a time only
+            session.run("UPDATE plait_uniq SET until = NULL WHERE key = ? AND job = ?", (unique, job))
+        if not session.run("DELETE FROM plait_done WHERE id = ?", (job,)):
+            continue  # somebody else has just done the same
         if group is not None and not session.run(
             "UPDATE plait_grp SET open = open + 1 WHERE id = ? AND open > 0", (group,)
         ):

@@ -24,6 +24,7 @@ __all__ = [
     "note",
     "recover",
     "register",
+    "running",
     "unwanted",
     "workers",
 ]
@@ -50,8 +51,13 @@ def beat(session: Session, worker: int, now: float) -> bool:
 
 
 def is_leased(session: Session, worker: int, now: float) -> bool:
-    """Whether a worker may claim."""
-    return bool(session.rows("SELECT 1 FROM plait_worker WHERE id = ? AND until > ?", (worker, now)))
+    """Whether a worker may claim. Nobody recovers it before that is committed: the jobs would not be seen."""
+    return bool(session.rows(f"SELECT 1 FROM plait_worker WHERE id = ? AND until > ?{session.kept}", (worker, now)))
+
+
+def _close(session: Session, worker: int) -> None:
+    """Wait for what a worker claims just now; from here on it claims nothing."""
+    session.rows(f"SELECT 1 FROM plait_worker WHERE id = ?{session.going}", (worker,))
 
 
 def expired(session: Session, now: float) -> list[int]:
@@ -59,12 +65,10 @@ def expired(session: Session, now: float) -> list[int]:
     return [row[0] for row in session.rows("SELECT id FROM plait_worker WHERE until <= ?", (now,))]
 
 
-def workers(session: Session, now: float) -> list[WorkerView]:
-    """See `Store.workers`."""
-    rows = session.rows(
-        "SELECT id, info, started, until, (SELECT count(*) FROM plait_job WHERE worker = plait_worker.id "
-        f"AND state = {RUNNING}) FROM plait_worker ORDER BY id"
-    )
+def workers(session: Session, now: float, *, counted: bool = True) -> list[WorkerView]:
+    """See `Store.workers`. counted: whether it is of interest how many jobs they run."""
+    count = f"SELECT count(*) FROM plait_job WHERE worker = plait_worker.id AND state = {RUNNING}" if counted else "0"
+    rows = session.rows(f"SELECT id, info, started, until, ({count}) FROM plait_worker ORDER BY id")
     return [
         WorkerView(id=w, info=_info(info), started=s, lease=until - now, running=n) for w, info, s, until, n in rows
     ]
@@ -72,13 +76,15 @@ def workers(session: Session, now: float) -> list[WorkerView]:
 
 def leave(session: Session, worker: int, now: float) -> int:
     """See `Store.leave`."""
-    _end_unwanted(session, worker, now)
+    _close(session, worker)
     rows = session.rows(
         f"UPDATE plait_job SET state = {WAITING}, attempt = attempt - 1, worker = NULL, progress = NULL, note = NULL "
-        f"WHERE worker = ? AND state = {RUNNING} RETURNING id",
+        f"WHERE worker = ? AND state = {RUNNING} AND cancel IS NULL RETURNING id",
         (worker,),
     )
+    _end_unwanted(session, worker, now)  # after that: some may have been cancelled just now
     free(session, [row[0] for row in rows])
+    _open_again(session, worker)
     session.run("DELETE FROM plait_worker WHERE id = ?", (worker,))
     return len(rows)
 
@@ -88,6 +94,7 @@ def recover(session: Session, worker: int, now: float) -> int:
 
     A job that its task's own transaction still holds is left for the next time: it may yet be done.
     """
+    _close(session, worker)
     count = _end_unwanted(session, worker, now)
     mine = f"worker = ? AND state = {RUNNING}"
     poisoned: list[Row] = session.rows(
@@ -98,19 +105,27 @@ def recover(session: Session, worker: int, now: float) -> int:
     said = "Its worker was lost {} times while it ran: it is not tried again."
     end(session, [(_crashed(row), _failed(row, said.format(row[3] + 1))) for row in poisoned], now)
     jobs: list[int] = []
-    for (lane,) in session.rows(f"SELECT DISTINCT lane FROM plait_job WHERE {mine}", (worker,)):
+    for (lane,) in session.rows(f"SELECT DISTINCT lane FROM plait_job WHERE {mine} ORDER BY lane", (worker,)):
         rows = session.rows(
             f"UPDATE plait_job SET state = {WAITING}, lane = ?, crashes = crashes + CASE WHEN crashes = 0 OR begun "
             "IS NOT NULL THEN 1 ELSE 0 END, attempt = attempt - 1, worker = NULL, progress = NULL, note = NULL "
-            f"WHERE id IN (SELECT id FROM plait_job WHERE {mine} AND lane = ?{session.unlocked}) RETURNING id",
+            f"WHERE id IN (SELECT id FROM plait_job WHERE {mine} AND lane = ? AND cancel IS NULL{session.unlocked}) "
+            "RETURNING id",
             (twin(session, lane, 1), worker, lane),
         )
         jobs += [row[0] for row in rows]
+    session.news = session.news or bool(jobs)
     free(session, jobs)
+    _open_again(session, worker)
     session.run(
         f"DELETE FROM plait_worker WHERE id = ? AND NOT EXISTS (SELECT 1 FROM plait_job WHERE {mine})", (worker, worker)
     )
     return count + len(poisoned) + len(jobs)
+
+
+def _open_again(session: Session, mover: int) -> None:
+    """What it has closed to move it is open again, unless it has gone for good (`moving`)."""
+    session.run("DELETE FROM plait_moved WHERE mover = ?", (mover,))
 
 
 def begin(session: Session, job: int, token: int) -> bool:
@@ -136,6 +151,12 @@ def _end_unwanted(session: Session, worker: int, now: float) -> int:
     )
     end(session, [(row, stopped(_failed(row, ""))) for row in rows], now)
     return len(rows)
+
+
+def running(session: Session, worker: int) -> list[tuple[int, int]]:
+    """See `Store.running`."""
+    rows = session.rows(f"SELECT id, token FROM plait_job WHERE worker = ? AND state = {RUNNING}", (worker,))
+    return [(row[0], row[1]) for row in rows]
 
 
 def unwanted(session: Session, worker: int) -> list[tuple[int, int]]:

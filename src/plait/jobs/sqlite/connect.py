@@ -26,11 +26,11 @@ _WORDS = {"int": "INTEGER", "real": "REAL", "blob": "BLOB", "hot": ""}
 _COUNTERS = "CREATE TABLE plait_counter (name TEXT PRIMARY KEY, next INTEGER NOT NULL)"
 
 
-def connect(path: str) -> apsw.Connection:
-    """A connection to the file, which need not exist."""
-    with in_words(path):
+def connect(path: str, patience: float = PATIENCE) -> apsw.Connection:
+    """A connection to the file, which need not exist. patience: seconds to wait for others that write."""
+    with in_words(path, patience):
         connection = apsw.Connection(path, statementcachesize=256)
-        connection.set_busy_handler(_Patience())
+        connection.set_busy_handler(_Patience(patience))
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
         connection.pragma("cache_size", -16_000)
@@ -41,26 +41,27 @@ def connect(path: str) -> apsw.Connection:
 class _Patience:
     """Waits for the lock in short sleeps: SQLite's own back off to a tenth of a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._until = 0.0
 
     def __call__(self, calls: int) -> bool:
         now = time.monotonic()
         if calls == 0:
-            self._until = now + PATIENCE
+            self._until = now + self._seconds
         if now >= self._until:
             return False
         time.sleep(min(0.00005 * 1.5 ** min(calls, 10), 0.002))
         return True
 
 
-def migrate(connection: apsw.Connection, path: str) -> None:
+def migrate(connection: apsw.Connection, path: str, patience: float = PATIENCE) -> None:
     """Bring the tables up to date, under the file's lock.
 
     Raises:
         StoreError: they are newer than this version of Plait.
     """
-    with in_words(path):
+    with in_words(path, patience):
         if _version(connection) == VERSION:
             return
         with transaction(connection):
@@ -100,7 +101,7 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def in_words(path: str) -> Iterator[None]:
+def in_words(path: str, patience: float = PATIENCE) -> Iterator[None]:
     """Say what the database says, and what to do about it.
 
     Raises:
@@ -110,7 +111,7 @@ def in_words(path: str) -> Iterator[None]:
         yield
     except (apsw.BusyError, apsw.LockedError) as error:
         raise StoreBusy(
-            f"{path} was locked by another process for {PATIENCE:.0f} s. Somebody has kept a transaction open in it: "
+            f"{path} was locked by another process for {patience:g} s. Somebody has kept a transaction open in it: "
             "end that, or keep jobs in a file of their own."
         ) from error
     except apsw.FullError as error:
@@ -126,28 +127,33 @@ def in_words(path: str) -> Iterator[None]:
 class SqliteSession:
     """A session on a connection of the driver."""
 
-    unlocked = ""  # there is one transaction at a time
+    unlocked = locked = kept = going = ""  # there is one transaction at a time
 
     def __init__(self, connection: apsw.Connection) -> None:
+        self.news = self.ends = False
         self._connection = connection
         self._execute = connection.execute
+
+    def alone(self, name: str) -> bool:
+        """There is one transaction at a time."""
+        return True
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """All rows of a statement's result."""
         if "?*" in sql:
             sql, values = _lists(sql), [json.dumps(v) if type(v) is list else v for v in values]
-        return self._execute(sql, values).fetchall()
+        return self._execute(sql, _storable(values)).fetchall()
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement; how many rows it changed."""
         if "?*" in sql:
             sql, values = _lists(sql), [json.dumps(v) if type(v) is list else v for v in values]
-        self._execute(sql, values)
+        self._execute(sql, _storable(values))
         return self._connection.changes()
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement for each of `rows`."""
-        self._connection.executemany(sql, rows)
+        self._connection.executemany(sql, map(_storable, rows))
 
     def number_from(self, counter: str, last: int) -> None:
         """Go on above `last`."""
@@ -157,6 +163,30 @@ class SqliteSession:
             (counter, last + 1),
         )
 
+    def last(self, counter: str) -> int:
+        """What was given."""
+        found: Any = self._execute("SELECT next - 1 FROM plait_counter WHERE name = ?", (counter,)).fetchall()
+        return int(found[0][0]) if found else 0
+
+    def identity(self) -> int:
+        """A random number, drawn when it is first asked for."""
+        self._execute("INSERT OR IGNORE INTO plait_counter (name, next) VALUES ('identity', abs(random() >> 1))")
+        return int(self.rows("SELECT next FROM plait_counter WHERE name = 'identity'")[0][0])
+
+    def load(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Store many rows."""
+        marks = ", ".join("?" * len(columns))
+        self.many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+
+    def shut_out(self, table: str) -> None:
+        """Who has read to write, in a transaction that writes, has the lock that this one has now."""
+
+    def seal(self) -> None:
+        """A transaction that began earlier cannot write any more."""
+
+    def unseal(self) -> None:
+        """The opposite."""
+
     def ids(self, counter: str, count: int) -> range:
         """New numbers."""
         sql = (
@@ -165,6 +195,16 @@ class SqliteSession:
         )
         after: Any = self._execute(sql, (counter, count + 1, count)).fetchall()[0][0]
         return range(after - count, after)
+
+
+def _storable(values: Sequence[Any]) -> Sequence[Any]:
+    """The same, but halves of surrogate pairs (they come from names of files) as Python prints them: no UTF-8 has them.
+
+    An outcome must not get lost for what an exception says, or a worker stop for what a gate is called.
+    """
+    if all(type(value) is not str or value.isascii() for value in values):
+        return values
+    return [v.encode("utf-8", "backslashreplace").decode() if type(v) is str else v for v in values]
 
 
 @cache

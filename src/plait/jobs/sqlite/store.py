@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 import apsw
 
-from plait.errors import ConnectionRefused, Stale
+from plait.errors import ConnectionRefused, Stale, StoreError
 from plait.jobs.presence import Presence
 from plait.jobs.protocol import Event
 from plait.jobs.records import Outcome, WorkerInfo
 from plait.jobs.sql.schema import RUNNING
 from plait.jobs.sql.session import Session
 from plait.jobs.sql.store import SqlStore
-from plait.jobs.sqlite.connect import SqliteSession, connect, in_words, migrate
+from plait.jobs.sqlite.connect import PATIENCE, SqliteSession, connect, in_words, migrate
 from plait.jobs.sqlite.wake import WAITERS, WORKERS, Ear, Voice
 from plait.jobs.sqlite.writer import Writer
 from plait.jobs.store import Listener, Transaction
@@ -35,26 +35,36 @@ class SqliteStore(SqlStore):
     Parameters:
         path: the file; made if it is not there. Beside it a folder, PATH-plait, of its users' locks and sockets.
         full: whether what was enqueued or settled survives a power cut (a crash of any process it always does).
-        clock: what tells seconds since the epoch.
+        clock: what tells seconds since the epoch. patience: seconds to wait for other processes that write.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, full: bool = True, clock: Callable[[], float] = time.time
+        self,
+        path: str | os.PathLike[str],
+        *,
+        full: bool = True,
+        clock: Callable[[], float] = time.time,
+        patience: float = PATIENCE,
     ) -> None:
         self.path = os.path.abspath(os.fspath(path))
         self.url = f"sqlite:///{self.path}"
         self.where = self.path
         self._clock = clock
         self._pid = os.getpid()
-        self._writer = Writer(self.path, full=full)
-        migrate(self._writer.connection, self.path)
-        self._reader = connect(self.path)
+        self._patience = patience
+        self._closed = False
+        self._writer = Writer(self.path, full=full, patience=patience)
+        try:
+            migrate(self._writer.connection, self.path, patience)
+            self._reader = connect(self.path, patience)
+        except BaseException:
+            self._writer.close()
+            raise
         self._reading = threading.Lock()
         folder = Path(self.path + "-plait")
         self.presence = Presence(folder)
         self._folder = folder
         self._voice = Voice(folder)
-        self._closed = False
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -62,17 +72,28 @@ class SqliteStore(SqlStore):
 
     def write(self, work: Callable[[Session], T], *, durable: bool = True) -> T:
         """Do `work` in a transaction that writes."""
+        self._check()
         return self._writer.write(work, durable=durable)
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Do `work` in a transaction that reads."""
-        with self._reading, in_words(self.path):
+        self._check()
+        with self._reading, in_words(self.path, self._patience):
             execute = self._reader.execute
             execute("BEGIN")
             try:
                 return work(SqliteSession(self._reader))
             finally:
                 execute("ROLLBACK")
+
+    def _check(self) -> None:
+        if os.getpid() != self._pid:
+            raise StoreError(
+                f"The jobs in {self.path} were opened before this process was forked, and SQLite's connections do not "
+                "survive that: open them anew here, with Jobs(...)."
+            )
+        if self._closed:
+            raise StoreError(f"The jobs in {self.path} were closed: open them anew, with Jobs(...).")
 
     def joined(self, connection: Any) -> Session:
         """A session in the caller's transaction."""
@@ -83,7 +104,7 @@ class SqliteStore(SqlStore):
                 f"connection= is of {type(inner).__module__}, and jobs in SQLite need one of apsw: a second SQLite "
                 "library on one file can lose what the other has written. Open it with apsw.Connection(path)."
             )
-        if not os.path.exists(self.path) or not os.path.samefile(inner.filename, self.path):
+        if not all(map(os.path.exists, (inner.filename, self.path))) or not os.path.samefile(inner.filename, self.path):
             raise ConnectionRefused(f"connection= is to {inner.filename!r}, and the jobs are in {self.path!r}.")
         if not inner.in_transaction:
             raise ConnectionRefused("connection= has no transaction open: begin one, enqueue, and commit it.")
@@ -99,7 +120,8 @@ class SqliteStore(SqlStore):
 
     def listen(self, *, ends: bool = False) -> Listener:
         """Hear of what is new."""
-        connection = connect(self.path)
+        self._check()
+        connection = connect(self.path, self._patience)
 
         def version() -> int:
             found: int = connection.pragma("data_version")
@@ -129,9 +151,10 @@ class SqliteStore(SqlStore):
     @contextmanager
     def transact(self, job: int, token: int) -> Iterator[Transaction]:
         """A transaction for a task, on a connection of its own: it holds the file's only writer."""
-        connection = connect(self.path)
+        self._check()
+        connection = connect(self.path, self._patience)
         try:
-            with in_words(self.path):
+            with in_words(self.path, self._patience):
                 connection.execute("BEGIN IMMEDIATE")
             yield _Transaction(self, connection, job, token)
         finally:
@@ -141,7 +164,7 @@ class SqliteStore(SqlStore):
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._closed:
+        if self._closed or os.getpid() != self._pid:
             return
         self._closed = True
         self._voice.close()
@@ -163,7 +186,8 @@ class _Transaction:
         """Settle and commit."""
         outcome = Outcome(id=self._job, token=self._token, event=Event.SUCCEED, result=result, keep=keep)
         with in_words(self._store.path):
-            if self._store.settle(SqliteSession(self.connection), 0, [outcome], self._store.now()):
+            session = SqliteSession(self.connection)
+            if self._store.settle(session, 0, [outcome], self._store.now()):
                 raise Stale(self._job)
             self.connection.execute("COMMIT")
-        self._store.tell_waiters()
+        self._store.tell(session.news, ends=True)

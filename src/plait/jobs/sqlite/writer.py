@@ -13,22 +13,35 @@ from typing import Any, TypeVar
 
 import apsw
 
-from plait.errors import StoreError
-from plait.jobs.sqlite.connect import SqliteSession, connect, in_words
+from plait.jobs.sqlite.connect import PATIENCE, SqliteSession, connect, in_words
 
 __all__ = ["Writer"]
 
 T = TypeVar("T")
 
 
+class _Round:
+    """One transaction. over: it was committed, or has failed; set at once for all of its work."""
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
+
+
 class _Work:
-    __slots__ = ("call", "done", "durable", "error", "result")
+    __slots__ = ("call", "durable", "error", "given_up", "result", "round")
 
     def __init__(self, call: Callable[[Any], Any], durable: bool) -> None:
         self.call, self.durable = call, durable
-        self.done = False
+        self.given_up = False
         self.result: Any = None
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
+        self.round: _Round | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.given_up or (self.round is not None and self.round.over)
 
 
 class Writer:
@@ -36,14 +49,16 @@ class Writer:
 
     Parameters:
         full: whether durable work is on the disk when `write` returns, a power cut notwithstanding.
+        patience: seconds to wait for other processes that write.
 
-    Concurrency: safe from any thread.
+    Concurrency: safe from any thread. A Ctrl-C is raised where it hits, whoever's work is done there: nothing of that
+    transaction has happened then, and the others do theirs themselves.
     """
 
-    def __init__(self, path: str, *, full: bool = True) -> None:
+    def __init__(self, path: str, *, full: bool = True, patience: float = PATIENCE) -> None:
         self.path = path
-        self._full = full
-        self.connection = connect(path)
+        self._full, self._patience = full, patience
+        self.connection = connect(path, patience)
         self._session = SqliteSession(self.connection)
         self._waiting: deque[_Work] = deque()
         self._lock = threading.Lock()
@@ -53,47 +68,57 @@ class Writer:
         """Do it in a transaction, with what others want done; what it returned, once that is committed."""
         work = _Work(call, durable)
         self._waiting.append(work)
-        with self._lock:
-            if not work.done:
-                self._carry_out()
+        try:
+            with self._lock:
+                if not work.done:
+                    self._carry_out()
+        except BaseException:
+            work.given_up = True  # nobody is to do it behind the caller's back
+            raise
         if work.error is not None:
             raise work.error
         result: T = work.result
         return result
 
     def _carry_out(self) -> None:
+        """Do all that waits. It stays in the queue until it is done, so that no interrupt can lose any."""
         waiting = self._waiting
-        group = [waiting.popleft() for _ in range(len(waiting))]
+        group = [work for work in list(waiting) if not work.done]
+        round_ = _Round()
+        for work in group:
+            work.round, work.error = round_, None
         try:
-            with in_words(self.path):
-                self._commit(group)
-        except BaseException as error:
-            said = error if isinstance(error, Exception) else StoreError("The transaction was interrupted: undone.")
+            with in_words(self.path, self._patience):
+                self._commit(group, round_)
+        except Exception as error:
             for work in group:  # one that has failed by itself keeps its own error
-                work.error = work.error or said
-            if said is not error:
-                raise
-        finally:
-            for work in group:
-                work.done = True
+                work.error = work.error or error
+            round_.over = True
+        while waiting and waiting[0].done:
+            waiting.popleft()
 
-    def _commit(self, group: list[_Work]) -> None:
+    def _commit(self, group: list[_Work], round_: _Round) -> None:
         connection, execute = self.connection, self.connection.execute
         syncs = self._full and any(work.durable for work in group)
         if syncs is not self._syncs:
             execute(f"PRAGMA synchronous = {'FULL' if syncs else 'NORMAL'}")
             self._syncs = syncs
-        execute("BEGIN IMMEDIATE")
+        begun = False
         try:
+            execute("BEGIN IMMEDIATE")
+            begun = True
             if len(group) == 1:
                 group[0].result = group[0].call(self._session)
             else:
                 for work in group:
                     self._apart(work)
             execute("COMMIT")
-        except BaseException:
+            round_.over = True
+        except BaseException as error:
             if connection.in_transaction:
                 execute("ROLLBACK")
+            elif begun and not isinstance(error, Exception):  # a Ctrl-C just after the commit
+                round_.over = True
             raise
 
     def _apart(self, work: _Work) -> None:
@@ -102,15 +127,14 @@ class Writer:
         execute("SAVEPOINT piece")
         try:
             work.result = work.call(self._session)
-            execute("RELEASE piece")
         except (apsw.FullError, apsw.IOError, apsw.CorruptError):
             raise  # the transaction as a whole is lost
-        except BaseException as error:
-            work.error = error
+        except Exception as error:
             if not self.connection.in_transaction:
                 raise
+            work.error = error
             execute("ROLLBACK TO piece")
-            execute("RELEASE piece")
+        execute("RELEASE piece")
 
     def close(self) -> None:
         """Let go of the file."""
