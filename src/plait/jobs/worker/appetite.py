@@ -17,11 +17,11 @@ def appetite(slots: int, seconds: float | None, in_hand: int) -> int:
 
     Parameters:
         slots: jobs of the task that can be in progress at once.
-        seconds: what one takes, as measured; `None`: not known, then they are claimed one at a time.
+        seconds: what one takes, as measured; `None`: not known, then none waits behind another.
         in_hand: how many the worker has.
     """
     if seconds is None or slots < 1:
-        return 1 if in_hand == 0 else 0
+        return max(0, max(1, slots) - in_hand)
     whole = slots + int(min(MOST, AHEAD * slots / max(seconds, 1e-9)))
     free = min(whole, max(MOST, slots)) - in_hand
     return free if free >= max(1, int(WORTH * min(whole, MOST))) or (free > 0 and in_hand < slots) else 0

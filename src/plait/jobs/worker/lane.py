@@ -24,10 +24,12 @@ _END = object()
 
 
 class Held(NamedTuple):
-    """A job that the worker has: its token, and its place in the lane."""
+    """A job that the worker has: its token, its place in the lane, which attempt this is, and when it came."""
 
     token: int
     place: int
+    attempt: int
+    since: float
 
 
 class _Tap(Outlet):
@@ -92,8 +94,9 @@ class JobLane:
 
     def offer(self, jobs: list[Claimed]) -> None:
         """Run these."""
+        now = time.monotonic()
         for job in jobs:
-            self.held[job.id] = Held(job.token, self._offered)
+            self.held[job.id] = Held(job.token, self._offered, job.attempt, now)
             self._offered += 1
             self._inbox.put(Order.of(job))
 
@@ -103,13 +106,20 @@ class JobLane:
             return 0 if self.held else 1
         lane = self.drive.lane
         with lane.lock:
-            slots = sum(post.seat.width for post in lane.posts.values() if not (post.condemned or post.spare))
+            most = lane.line.limit or ROOM  # while the lane tries whether jobs wait or compute
+            open_ = [post.seat.width for post in lane.posts.values() if not (post.condemned or post.spare)]
+        slots = sum(min(width, most) for width in open_)
         return appetite(slots, lane.sizer.seconds_per_item, len(self.held))
 
     def stop(self, job: int) -> bool:
         """End a job that nobody wants; false: it is not begun (or has ended)."""
         held = self.held.get(job)
         return held is not None and self.drive.lane.give_up(held.place, JobCancelled(job))
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended by itself, and runs nothing any more."""
+        return self.drive.lane.over
 
     def settled(self, job: int) -> None:
         """The lane has done with a job."""

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from plait.engine.figures import Figures
 from plait.events import Hub
 from plait.jobs.records import Claimed, Want
 from plait.jobs.spec import TaskSpec
 from plait.jobs.worker.lane import JobLane
+from plait.jobs.worker.teller import LaneHub
 
 __all__ = ["Lanes"]
 
@@ -19,6 +21,9 @@ log = logging.getLogger("plait")
 
 #: Seconds without a job after which a lane gives its workers back.
 IDLE = 30.0
+#: Seconds for which no jobs of a task are claimed whose lane broke: from, to.
+REST = 5.0, 60.0
+_RESTED = 0.0, 0.0, ""
 
 
 class Lanes:
@@ -33,6 +38,9 @@ class Lanes:
         self._tasks, self._hub, self._post = tasks, hub, post
         self._lanes: dict[str, JobLane] = {}
         self._apart: dict[str, JobLane] = {}
+        self._resting: dict[str, tuple[float, float, str]] = {}  # broken tasks: until when, for how long, why
+        #: What the last lane of each task has counted.
+        self.figures: dict[str, Figures] = {}
         self.deliver: Callable[[JobLane, list[Any]], None] = lambda lane, results: None
         self.hand_back: Callable[[JobLane, str, float], None] = lambda lane, why, delay: None
 
@@ -52,7 +60,10 @@ class Lanes:
     def wants(self) -> list[Want]:
         """How many jobs of each task there is room for."""
         wants = []
+        now = time.monotonic() if self._resting else 0.0
         for name, task in self._tasks.items():
+            if self._resting and self._resting.get(name, _RESTED)[0] > now:
+                continue
             lane, apart = self._lanes.get(name), self._apart.get(name)
             count = 1 if lane is None else lane.want()
             if count > 0:
@@ -65,29 +76,52 @@ class Lanes:
         """Run these jobs of a task."""
         suspects = [job for job in jobs if job.crashes]
         if suspects:
-            self._open(self._apart, name, alone=True).offer(suspects)
+            self._put(self._apart, name, suspects)
             jobs = [job for job in jobs if not job.crashes]
         if jobs:
-            self._open(self._lanes, name, alone=False).offer(jobs)
+            self._put(self._lanes, name, jobs)
+
+    def _put(self, lanes: dict[str, JobLane], name: str, jobs: list[Claimed]) -> None:
+        lane = self._open(lanes, name, alone=lanes is self._apart)
+        lane.offer(jobs)
+        if lane.over:  # it broke at this very moment, and may have handed back its jobs before these came
+            self.hand_back(lane, "", REST[0])
 
     def _open(self, lanes: dict[str, JobLane], name: str, *, alone: bool) -> JobLane:
         lane = lanes.get(name)
-        if lane is None or lane.drive.lane.over:
-            lane = lanes[name] = JobLane(
-                self._tasks[name], self._hub, self._post, alone=alone, deliver=self.deliver, broken=self._broken
+        if lane is None or lane.over:
+            hub = LaneHub(self._hub)
+            lane = lanes[name] = hub.lane = JobLane(
+                self._tasks[name], hub, self._post, alone=alone, deliver=self.deliver, broken=self._broken
             )
+            if not alone or name not in self.figures:
+                self.figures[name] = lane.drive.figures
         return lane
 
     def _broken(self, lane: JobLane, error: BaseException | None) -> None:
-        """A lane ended by itself: its function cannot be loaded, or no process be started."""
+        """A lane ended by itself: its function cannot be loaded, or no process be started.
+
+        Nothing of the task is claimed for a while: it would only be handed back, again and again.
+        """
         for lanes in (self._lanes, self._apart):
             for name, known in list(lanes.items()):
                 if known is lane:
                     del lanes[name]
+        name, why = lane.task.name, f"{type(error).__name__}: {error}" if error is not None else ""
+        _, before, told = self._resting.get(name, _RESTED)
+        rest = min(REST[1], max(REST[0], 2 * before))
+        self._resting[name] = time.monotonic() + rest, rest, why
         if error is not None:
-            log.error("Task %r cannot run here, its jobs are handed back: %s", lane.task.name, error, exc_info=error)
-        self.hand_back(lane, f"{type(error).__name__}: {error}" if error is not None else "", 5.0)
+            trace = error if why != told else None  # in full only once
+            said = "Task %r cannot run here, its jobs are handed back; tried again in %.0f s: %s"
+            log.error(said, name, rest, error, exc_info=trace)
+        self.hand_back(lane, why, REST[0])
         threading.Thread(target=lane.close, name="plait-lane-end", daemon=True).start()
+
+    def works(self, name: str) -> None:
+        """A job of the task came to an end: its lane is sound."""
+        if self._resting:
+            self._resting.pop(name, None)
 
     def stop(self, job: int) -> None:
         """End a job that nobody wants, if it is begun."""

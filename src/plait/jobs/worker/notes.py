@@ -13,11 +13,14 @@ from collections.abc import Callable
 import msgspec
 
 from plait.jobs.records import Note
+from plait.jobs.worker.words import storable
 
 __all__ = ["Current", "Postbox"]
 
 #: Seconds between two notes of one job.
 APART = 0.1
+#: Bytes that the path of a socket's folder may have.
+LONGEST = 90
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Note).decode
 _sending = threading.local()
@@ -42,7 +45,7 @@ class Current:
         if now - self._said < APART and share < 1.0:
             return
         self._said = now
-        _send(self._post, Note(self.id, self._token, min(1.0, max(0.0, float(share))), str(text)[:1000]))
+        _send(self._post, Note(self.id, self._token, min(1.0, max(0.0, float(share))), storable(str(text)[:1000])))
 
 
 def _send(path: str, note: Note) -> None:
@@ -69,6 +72,9 @@ class Postbox:
 
     def __init__(self, take: Callable[[Note], None]) -> None:
         self._folder = tempfile.mkdtemp(prefix="plait-")
+        if len(os.fsencode(self._folder)) > LONGEST:
+            os.rmdir(self._folder)
+            self._folder = tempfile.mkdtemp(prefix="plait-", dir="/tmp")
         self.path = os.path.join(self._folder, "notes")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self.path)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-import msgspec
-
-from plait.errors import JobFailed, Stale
+from plait.errors import JobFailed, PlaitError, Stale
 from plait.failure import Failure
-from plait.jobs.codec import Signature, encode_result
+from plait.jobs.codec import Misfit, Signature, encode_result
 from plait.jobs.protocol import State
 from plait.jobs.records import Claimed, Part
 from plait.jobs.spec import TaskSpec
+from plait.jobs.store import Transaction
+from plait.jobs.values import plainly
 from plait.jobs.worker.notes import Current
 
-__all__ = ["SETTLED", "Order", "Perform", "PerformAsync", "Snooze", "current", "performer"]
+__all__ = ["SETTLED", "Hindered", "Order", "PartsFailed", "Perform", "PerformAsync", "Snooze", "current", "performer"]
 
 
 class Order(NamedTuple):
@@ -44,11 +45,23 @@ SETTLED = "settled"
 
 
 class Snooze(Exception):
-    """Raised by a task: the job comes back after `seconds`, and this attempt does not count."""
+    """Raised by a task: the job comes back after `seconds`, and this attempt does not count.
+
+    Raises:
+        TypeError, ValueError: `seconds` is no number; then the attempt has failed.
+    """
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
-        self.seconds = seconds
+        self.seconds = float(seconds)
+
+
+class PartsFailed(JobFailed):
+    """Parts of the group whose results a job is to get have not succeeded: no further attempt would change that."""
+
+
+class Hindered(Exception):
+    """The store could not be used for what a job needs of it besides its task: nothing is held against the job."""
 
 
 _here = threading.local()
@@ -81,7 +94,7 @@ class Perform:
 
     def __init__(self, task: TaskSpec, post: str) -> None:
         self.function, self.name, self.url, self.post = task.function, task.name, task.url, post
-        self.transactional = task.transactional
+        self.transactional, self.resources = task.transactional, frozenset(task.rules.resources)
         self.largest, self.keep = task.largest, task.keep
         self._ready: Signature | None = None
         self.__wrapped__ = task.function
@@ -92,7 +105,8 @@ class Perform:
     @property
     def _signature(self) -> Signature:
         if self._ready is None:
-            self._ready = Signature(self.function, self.name, skip=1 if self.transactional else 0)
+            skip = 1 if self.transactional else 0
+            self._ready = Signature(self.function, self.name, skip=skip, without=self.resources)
         return self._ready
 
     def __call__(self, order: Order, **resources: Any) -> tuple[int, bytes | str | None]:
@@ -113,26 +127,75 @@ class Perform:
         if order.crashes and self.url:
             from plait.jobs.open import shared_store
 
-            if not shared_store(self.url).begin(order.job, order.token):
+            try:
+                mine = shared_store(self.url).begin(order.job, order.token)
+            except Exception as error:
+                raise _hindered(error) from error
+            if not mine:
                 raise Stale(order.job)
 
     def _encoded(self, value: Any) -> bytes | None:
-        return None if value is None or self.keep <= 0 else encode_result(value, self.name, self.largest)
+        if value is None:
+            return None
+        try:
+            return encode_result(value, self.name, self.largest)
+        except ValueError:
+            if self.keep > 0:
+                raise
+            return None  # what is not kept need not be storable; but what follows in a group or chain gets it
 
     def _arguments(self, order: Order) -> tuple[list[Any], dict[str, Any]]:
         if order.parts is not None:
-            return self._signature.decode_fed(order.args, _results(order.parts, order.on_error))
+            return self._of_group(order, order.parts)
         if order.feed is not None:
-            return self._signature.decode_fed(order.args, msgspec.msgpack.decode(order.feed))
+            return self._signature.decode_fed(order.args, plainly(order.feed))
         return self._signature.decode(order.args)
 
+    def _of_group(self, order: Order, parts: tuple[Part, ...]) -> tuple[list[Any], dict[str, Any]]:
+        bad = [part for part in parts if part.state is not State.DONE]
+        if bad and order.on_error == "raise":
+            what = f"{len(bad)} of {len(parts)} parts of the group did not succeed: {bad[0].error}"
+            raise PartsFailed(bad[0].id, what)
+        try:
+            return self._signature.decode_fed(order.args, _results(parts, order.on_error))
+        except Misfit as error:
+            if not bad or order.on_error != "return":
+                raise
+            what = f"a plait.Failure stands for it among the results, which the annotation does not allow: {error}"
+            raise PartsFailed(bad[0].id, what) from error
+
     def _transact(self, order: Order, args: list[Any], kwargs: dict[str, Any]) -> tuple[int, str]:
+        with ExitStack() as leaving:
+            transaction = self._entered(leaving, order)
+            value = self.function(transaction.connection, *args, **kwargs)
+            result = self._encoded(value)
+            try:
+                transaction.finish(result, self.keep)
+            except (PlaitError, OSError) as error:
+                if isinstance(error, Stale) or not _is_away(error):
+                    raise
+                raise _hindered(error) from error  # undone; or done, if the connection broke: then this is refused
+        return order.job, SETTLED
+
+    def _entered(self, leaving: ExitStack, order: Order) -> Transaction:
         from plait.jobs.open import shared_store
 
-        with shared_store(self.url).transact(order.job, order.token) as transaction:
-            value = self.function(transaction.connection, *args, **kwargs)
-            transaction.finish(self._encoded(value), self.keep)
-        return order.job, SETTLED
+        try:
+            return leaving.enter_context(shared_store(self.url).transact(order.job, order.token))
+        except Stale:
+            raise
+        except Exception as error:
+            raise _hindered(error) from error
+
+
+def _is_away(error: BaseException) -> bool:
+    """Whether the store could not be used, rather than would not have what the task did (a violated constraint)."""
+    said = {kind.__name__ for kind in type(error.__cause__).__mro__}  # PEP 249's names, whatever the driver
+    return "DatabaseError" not in said or "OperationalError" in said
+
+
+def _hindered(error: BaseException) -> Hindered:
+    return Hindered(f"{type(error).__name__}: {error}")
 
 
 class PerformAsync(Perform):
@@ -152,13 +215,10 @@ class PerformAsync(Perform):
 
 def _results(parts: tuple[Part, ...], on_error: str) -> list[Any]:
     """What the parts of a group came to, in their order."""
-    bad = [part for part in parts if part.state is not State.DONE]
-    if bad and on_error == "raise":
-        raise JobFailed(bad[0].id, f"{len(bad)} of {len(parts)} parts of the group did not succeed: {bad[0].error}")
     found: list[Any] = []
     for at, part in enumerate(parts):
         if part.state is State.DONE:
-            found.append(msgspec.msgpack.decode(part.result) if part.result is not None else None)
+            found.append(plainly(part.result) if part.result is not None else None)
         elif on_error == "return":
             found.append(Failure(None, at, "group", 1, JobFailed(part.id, part.error), ""))
     return found

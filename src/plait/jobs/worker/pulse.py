@@ -1,7 +1,7 @@
 """The pulse: a process that renews a worker's lease, which neither an event loop nor the GIL can starve.
 
 It renews only while the worker ticks, however slowly: a worker that has hung or is stopped loses its jobs to others.
-It ends when its standard input does, so never outlives the worker. Run as `python -m plait.jobs.worker.pulse`.
+It ends when its standard input does, or its parent, so never outlives the worker.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ import time
 
 from plait.errors import PlaitError
 from plait.jobs.protocol import LEASE
+from plait.places.processes.setting import import_path
 
 __all__ = ["Pulse", "main"]
 
 #: Seconds between two renewals.
 EVERY = LEASE / 5
 #: Seconds without a tick after which the worker counts as hung: a function of its own process may hold the GIL.
-HUNG = 2 * LEASE
-#: What the pulse says when the lease is gone, and when it has renewed it for the first time.
-LOST, BEATS = b"L", b"B"
+HUNG = 4 * LEASE
+#: What the pulse says when the lease is gone.
+LOST = b"L"
+#: What its process runs: with the worker's own import path, whatever its folder has files for.
+_MAIN = "from plait.jobs.worker.pulse import main; sys.exit(main())"
 
 
 class Pulse:
@@ -32,7 +35,7 @@ class Pulse:
 
     def __init__(self, url: str, worker: int) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "plait.jobs.worker.pulse"],
+            [sys.executable, "-c", f"import sys; sys.path[:] = {import_path()!r}; {_MAIN}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is the worker's to act on
@@ -54,9 +57,10 @@ class Pulse:
 
     def _hear(self) -> None:
         assert self._process.stdout is not None
-        for said in iter(lambda: self._process.stdout.read(1), b""):  # type: ignore[union-attr]
-            if said == LOST:
-                self.lost.set()
+        with self._process.stdout as out:
+            for said in iter(lambda: out.read(1), b""):
+                if said == LOST:
+                    self.lost.set()
 
     def tick(self) -> None:
         """The worker makes progress."""
@@ -103,6 +107,8 @@ def main() -> int:
                 with contextlib.suppress(Exception):
                     store.close()
             store = None
+        if os.getppid() != parent:  # somebody else has the other end of our standard input, too
+            return 0
         until = time.monotonic() + EVERY
         while (left := until - time.monotonic()) > 0:
             if select.select([0], [], [], left)[0]:
@@ -110,7 +116,3 @@ def main() -> int:
                 if not data:
                     return 0
                 ticked = time.monotonic()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

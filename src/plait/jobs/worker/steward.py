@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from plait.errors import PlaitError
+from plait.jobs.protocol import LEASE
 from plait.jobs.records import Note
 from plait.jobs.store import Store
 
@@ -19,6 +20,8 @@ log = logging.getLogger("plait")
 ROUND = 0.25
 #: Seconds between two rounds of upkeep.
 UPKEEP = 0.5
+#: Seconds by which the store's clock may be off what it should be before that is a jump.
+JUMP = 2.0
 
 
 class Steward:
@@ -27,6 +30,7 @@ class Steward:
     Parameters:
         worker: its id, which changes when a lease was lost.
         stop_job: ends a job that nobody wants. tick: says that the worker is alive. tidy: called every round.
+        renew: has the next tick renew the lease.
         fire: fires schedules that are due; seconds until the next is.
     """
 
@@ -37,11 +41,13 @@ class Steward:
         *,
         stop_job: Callable[[int], None],
         tick: Callable[[], None],
+        renew: Callable[[], None],
         tidy: Callable[[], None],
         fire: Callable[[], float | None],
     ) -> None:
         self.store, self._worker = store, worker
-        self._stop_job, self._tick, self._tidy, self._fire = stop_job, tick, tidy, fire
+        self._stop_job, self._tick, self._renew, self._tidy, self._fire = stop_job, tick, renew, tidy, fire
+        self._ahead: float | None = None  # the store's clock, of the one that nobody sets
         self._notes: dict[int, Note] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -62,13 +68,18 @@ class Steward:
         while not self._stopping:
             now = time.monotonic()
             try:
-                self._tick()
+                if self._jumped(now):  # every lease may look as if it had run out: first let all renew theirs
+                    self._renew()
+                    upkeep, next_fire = now + LEASE / 2, 0.0
+                self._tick()  # and after whatever may have had to wait long for the store
                 self._tell()
+                self._tick()
                 for job, _ in self.store.unwanted(self._worker()):
                     self._stop_job(job)
                 if now >= next_fire:
                     wait = self._fire()
                     next_fire = now + min(60.0, wait if wait is not None else 60.0)
+                    self._tick()
                 if now >= upkeep:
                     soon = self.store.upkeep()
                     upkeep = now + (UPKEEP if soon is None else min(UPKEEP, soon))
@@ -79,6 +90,11 @@ class Steward:
                 log.exception("The steward stumbled; it goes on.")
             self._wake.wait(ROUND)
             self._wake.clear()
+
+    def _jumped(self, now: float) -> bool:
+        """Whether the store's clock was set meanwhile, or the machine slept."""
+        before, self._ahead = self._ahead, self.store.now() - now
+        return before is not None and abs(self._ahead - before) > JUMP
 
     def _tell(self) -> None:
         with self._lock:

@@ -9,13 +9,16 @@ from plait.failure import Failure
 from plait.jobs.codec import Misfit
 from plait.jobs.protocol import Event
 from plait.jobs.records import Outcome
-from plait.jobs.worker.perform import Order, Snooze
+from plait.jobs.worker.perform import Hindered, Order, PartsFailed, Snooze
+from plait.jobs.worker.words import storable
 from plait.policy.retry import Retry
 
-__all__ = ["MISFIT", "PATIENCE", "verdict"]
+__all__ = ["HINDERED", "MISFIT", "PATIENCE", "bare", "verdict"]
 
 #: Seconds until a job comes back whose arguments do not fit the code here, and for how long it does: others' may.
 MISFIT, PATIENCE = 10.0, 3600.0
+#: Seconds until a job comes back that could not begin or be settled, since its seat could not use the store.
+HINDERED = 1.0
 #: Characters of a traceback that are kept: its end says most.
 LONGEST = 20_000
 
@@ -34,17 +37,29 @@ def verdict(failure: Failure, retry: Retry, keep: float, now: float, draw: Calla
 
     def outcome(event: Event, delay: float = 0.0, text: str = "") -> Outcome:
         return Outcome(
-            id=order.job, token=order.token, event=event, delay=delay, error=said, traceback=text[-LONGEST:], keep=keep
+            id=order.job,
+            token=order.token,
+            event=event,
+            delay=delay,
+            error=said,
+            traceback=storable(text[-LONGEST:]),
+            keep=keep,
         )
 
-    if isinstance(error, Stale):
+    # A task may ask for other jobs, and be told of those that they were cancelled or are not this worker's.
+    its_own = isinstance(error, Stale | JobCancelled) and error.job == order.job
+    if isinstance(error, Stale) and its_own:
         return None
     if isinstance(error, Snooze):
         return outcome(Event.SNOOZE, max(0.0, error.seconds))
-    if isinstance(error, JobCancelled):
+    if isinstance(error, Hindered):
+        return outcome(Event.SNOOZE, HINDERED)
+    if isinstance(error, JobCancelled) and its_own:
         return outcome(Event.STOP)
     if isinstance(error, Misfit) and now - order.created < PATIENCE:
         return outcome(Event.SNOOZE, MISFIT)
+    if isinstance(error, PartsFailed):
+        return outcome(Event.FAIL)
     try:
         wait = retry.wait(order.attempt, error, now - order.created, draw())
     except Exception as asked:  # the user's predicate
@@ -55,9 +70,15 @@ def verdict(failure: Failure, retry: Retry, keep: float, now: float, draw: Calla
     return outcome(Event.RETRY, wait, failure.traceback)
 
 
+def bare(job: int, token: int, error: BaseException, keep: float) -> Outcome:
+    """The outcome of a job where not even what became of it can be told."""
+    said = f"What became of it could not be stored: {type(error).__name__}".encode("ascii", "replace").decode()
+    return Outcome(id=job, token=token, event=Event.FAIL, error=said, keep=keep)
+
+
 def _one_line(error: BaseException) -> str:
     try:
         lines = f"{type(error).__name__}: {error}".splitlines()
-    except Exception:
-        lines = []
-    return lines[0][:500] if lines else type(error).__name__
+    except Exception as why:
+        lines = [f"{type(error).__name__} (its message cannot be had: {type(why).__name__})"]
+    return storable(lines[0][:500]) if lines else type(error).__name__

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from plait.errors import PlaitError
 from plait.events import Hub
+from plait.jobs.events import LeaseLost
 from plait.jobs.presence import boot, space
+from plait.jobs.protocol import LEASE
 from plait.jobs.records import Outcome, WorkerInfo
 from plait.jobs.spec import TaskSpec
 from plait.jobs.store import Store
@@ -20,6 +22,7 @@ from plait.jobs.worker.lanes import Lanes
 from plait.jobs.worker.notes import Postbox
 from plait.jobs.worker.pulse import Pulse
 from plait.jobs.worker.steward import Steward
+from plait.surface.report import Report
 
 __all__ = ["GRACE", "MOST", "Worker"]
 
@@ -27,6 +30,10 @@ log = logging.getLogger("plait")
 
 #: Seconds that running jobs have to end when the worker is asked to.
 GRACE = 25.0
+#: Seconds between two renewals of the lease that the worker does itself, its pulse notwithstanding.
+OWN = LEASE * 0.4
+#: Seconds until a pulse that has died is started again.
+AGAIN = 1.0
 #: Jobs that a worker has at once, if nobody says otherwise.
 MOST = 10_000
 
@@ -59,20 +66,35 @@ class Worker:
         self._pulses = pulse
         self.id = 0
         self._steward = Steward(
-            store, lambda: self.id, stop_job=self._stop_job, tick=self._tick, tidy=lambda: None, fire=fire
+            store,
+            lambda: self.id,
+            stop_job=self._stop_job,
+            tick=self._tick,
+            renew=self._renew,
+            tidy=lambda: None,
+            fire=fire,
         )
-        self._post = Postbox(self._steward.take)
+        self._post: Postbox
         self._pulse: Pulse | None = None
         self.lanes: Lanes
         self.keeper: Keeper
-        self._beaten = 0.0
-        self._lock = threading.Lock()
+        self._beaten = self._pulsed = 0.0
+        self._ending = False
 
     # --- beginning --------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Register, and begin to claim."""
-        self._enlist()
+        """Register, and begin to claim.
+
+        Raises:
+            StoreError: the store cannot be used; nothing was begun.
+        """
+        self._post = Postbox(self._steward.take)
+        try:
+            self._enlist()
+        except BaseException:
+            self._post.close()
+            raise
         self._steward.start()
 
     def _enlist(self) -> None:
@@ -86,9 +108,9 @@ class Worker:
             slots=self.concurrency,
         )
         self.id = self.store.register(info)
-        self._beaten = time.monotonic()
+        self._beaten = self._pulsed = time.monotonic()
         self.lanes = Lanes(self.tasks, self.hub, self._post.path)
-        self.keeper = Keeper(self.store, self.id, self.lanes, self.queues, self.concurrency, self._ended)
+        self.keeper = Keeper(self.store, self.id, self.lanes, self.queues, self.concurrency, self.hub, self._ended)
         self.lanes.deliver = self.keeper.deliver
         self.lanes.hand_back = self.keeper.hand_back
         self.keeper.start()
@@ -98,38 +120,60 @@ class Worker:
     # --- while it runs ----------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        pulse = self._pulse
-        if pulse is None or not pulse.alive:
-            if time.monotonic() - self._beaten > 1.0:
-                self._beaten = time.monotonic()
-                if not self.store.beat(self.id):
-                    self._lost()
+        """Show that the worker makes progress; now and then, renew the lease without help: the pulse may be gone."""
+        pulse, now = self._pulse, time.monotonic()
+        if self._ending:
             return
-        pulse.tick()
-        if pulse.lost.is_set():
+        if pulse is not None:
+            pulse.tick()
+        if now - self._beaten > (1.0 if pulse is None or not pulse.alive else OWN):
+            self._beaten = now
+            if not self.store.beat(self.id):
+                self._lost()
+                return
+        if pulse is not None and pulse.lost.is_set():
             self._lost()
+        elif pulse is not None and not pulse.alive and now - self._pulsed > AGAIN:
+            self._pulsed = now
+            pulse.close()
+            self._pulse = Pulse(self.store.url, self.id)
+
+    def _renew(self) -> None:
+        self._beaten = float("-inf")
 
     def _lost(self) -> None:
         """Others have this worker's jobs: what runs here is ended, and the worker begins anew."""
+        if self.hub.wanted:
+            self.hub.emit(LeaseLost(worker=self.id))
         log.warning("This worker was away for longer than its lease, and others have its jobs. It begins anew.")
         self.keeper.lost.set()
         self._end_lanes()
+        self.store.leave(self.id)  # lets go of its lock; of its jobs there are none
         self._enlist()
 
     def _end_lanes(self) -> None:
+        pulse, self._pulse = self._pulse, None
+        if pulse is not None:
+            pulse.close()
         self.keeper.stop()
         self.lanes.close()
-        if self._pulse is not None:
-            self._pulse.close()
-            self._pulse = None
 
     def _stop_job(self, job: int) -> None:
         self.lanes.stop(job)
 
     @property
+    def report(self) -> dict[str, Report]:
+        """What each task that had jobs here runs under and why, and how it goes, live: by the tasks' names.
+
+        A lane that had nothing to do for a while has given its processes back; what it did stays until the next opens.
+        """
+        return {name: Report(figures) for name, figures in list(self.lanes.figures.items())}
+
+    @property
     def idle(self) -> bool:
         """Whether it has no job in hand, and everything is settled."""
-        return self.lanes.held == 0 and self.keeper.flushed()
+        lanes = self.lanes  # asked twice: what was claimed meanwhile is in them before the keeper says that it is done
+        return lanes.held == 0 and self.keeper.flushed() and lanes.held == 0
 
     @property
     def finished(self) -> bool:
@@ -148,14 +192,21 @@ class Worker:
         until = time.monotonic() + grace
         while not self.idle and time.monotonic() < until and not hurry():
             time.sleep(0.02)
-        self.keeper.stop()
-        self.lanes.close()
-        self._steward.stop()
-        self.keeper.finish()
-        left = self.store.leave(self.id)
-        if self._pulse is not None:
-            self._pulse.close()
-        self._post.close()
+        self._ending = True
+        left = self.lanes.held
+        try:
+            self.keeper.stop()
+            self.lanes.close()
+            self._steward.stop()
+            self.keeper.finish()
+            left = self.store.leave(self.id)
+        except (PlaitError, OSError) as error:
+            log.warning("The store cannot be used; what this worker leaves, others take over. %s", error)
+        finally:
+            self.lanes.close()
+            if self._pulse is not None:
+                self._pulse.close()
+            self._post.close()
         return left
 
     def __enter__(self) -> Worker:
