@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
+import sys
+import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
-
-import msgspec
 
 from plait.errors import JobCancelled, JobFailed, JobUnknown, ResultTimeout
 from plait.jobs.client import Client
 from plait.jobs.protocol import State
 from plait.jobs.records import Ended, Snapshot
+from plait.jobs.values import plainly
 
 __all__ = ["Group", "Job"]
 
 R = TypeVar("R")
+#: Parts of a group that are looked up, or cancelled, at once.
+_AT_ONCE = 250
 
 
 def _plainly(data: bytes | None) -> Any:
     """What a job returned, where its task's annotations are not known."""
-    return msgspec.msgpack.decode(data) if data is not None else None
+    return plainly(data) if data is not None else None
 
 
 class Job(Generic[R]):
@@ -75,28 +77,45 @@ class Job(Generic[R]):
         return self.show().progress
 
     def result(self, timeout: float | None = None) -> R:
-        """What it returned, waiting until it has ended, `timeout` seconds at most (`None`: for ever).
+        """What it returned, waiting until it has ended, `timeout` seconds at most (`None`: for ever; 0: not at all).
 
         Raises:
             JobFailed: it has failed; with the traceback of its last attempt. JobCancelled: it was cancelled.
             ResultTimeout: it has not ended yet. JobUnknown: it is not known (any more).
+            StoreError: the store cannot be used (any more).
         """
+        ended = self._client.store.ended([self.id])
+        return self._value(ended[0] if ended else self._end(timeout))
+
+    def _end(self, timeout: float | None) -> Ended | None:
+        if timeout is not None and timeout <= 0:
+            raise self._too_late(0.0)
         future = self._client.awaiting.end_of(self.id)
         try:
-            ended = future.result(timeout)
-        except (concurrent.futures.TimeoutError, TimeoutError):
-            self._client.awaiting.forget(self.id, future)
+            return future.result(timeout)
+        except TimeoutError:
+            if future.done():
+                raise
             raise self._too_late(timeout or 0.0) from None
-        return self._value(ended)
+        finally:
+            self._client.awaiting.forget(self.id, future)
 
     async def aresult(self, timeout: float | None = None) -> R:
         """The same without blocking the event loop."""
-        future = self._client.awaiting.end_of(self.id)
+        if not self._client.is_open or (timeout is not None and timeout <= 0):
+            await asyncio.to_thread(lambda: self._client.awaiting)
+        if timeout is not None and timeout <= 0:
+            return await asyncio.to_thread(self.result, 0.0)
+        awaiting = self._client.awaiting
+        future = awaiting.end_of(self.id)
         try:
             ended = await asyncio.wait_for(asyncio.wrap_future(future), timeout)
         except TimeoutError:
-            self._client.awaiting.forget(self.id, future)
+            if future.done() and not future.cancelled():
+                raise
             raise await asyncio.to_thread(self._too_late, timeout or 0.0) from None
+        finally:
+            awaiting.forget(self.id, future)
         return self._value(ended)
 
     def _too_late(self, timeout: float) -> ResultTimeout:
@@ -122,6 +141,11 @@ class Job(Generic[R]):
         """Have it run again, if it has failed or was cancelled."""
         return bool(self._client.store.redo([self.id]))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # How results are read travels with the task where that is found by its name; else they come as plain data.
+        read = self._read if _is_importable(getattr(self._read, "__self__", None)) else _plainly
+        return _job, (self._client, self.id, self.task, read, self.fresh)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and other.id == self.id and other._client.url == self._client.url
 
@@ -131,6 +155,17 @@ class Job(Generic[R]):
     def __repr__(self) -> str:
         named = f" of {self.task}" if self.task else ""
         return f"<job {self.id}{named}>"
+
+
+def _job(client: Client, job: int, task: str, read: Callable[[bytes | None], Any], fresh: bool) -> Job[Any]:
+    return Job(client, job, task, read, fresh=fresh)
+
+
+def _is_importable(thing: Any) -> bool:
+    found: Any = sys.modules.get(getattr(thing, "__module__", None) or "")
+    for part in getattr(thing, "__qualname__", "?").split("."):
+        found = getattr(found, part, None)
+    return thing is not None and found is thing
 
 
 class Group:
@@ -152,12 +187,32 @@ class Group:
         return found[1] if found is not None else 0
 
     def results(self, timeout: float | None = None) -> list[Any]:
-        """What the parts returned, in order; raises as `Job.result` does for the first that did not succeed."""
-        return [job.result(timeout) for job in self.jobs]
+        """What the parts returned, in order, once all have, `timeout` seconds at most.
+
+        Raises:
+            JobFailed, JobCancelled, JobUnknown: as `Job.result` for the first part that did not succeed.
+            ResultTimeout: not all have ended.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        found: list[Any] = []
+        known: dict[int, Ended] = {}
+        for at, job in enumerate(self.jobs):
+            if job.id not in known:  # those after it are looked up with it
+                known = {ended.id: ended for ended in self._client.store.ended(self._ids(at))}
+            ended = known.get(job.id) or job._end(None if until is None else max(0.0, until - time.monotonic()))
+            found.append(job._value(ended))
+        return found
+
+    def _ids(self, first: int) -> list[int]:
+        return [job.id for job in self.jobs[first : first + _AT_ONCE]]
 
     def cancel(self) -> None:
         """Cancel all parts that have not ended."""
-        self._client.store.cancel([job.id for job in self.jobs])
+        for first in range(0, len(self.jobs), _AT_ONCE):
+            self._client.store.cancel(self._ids(first))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Group, (self._client, self.id, self.jobs)
 
     def __len__(self) -> int:
         return len(self.jobs)

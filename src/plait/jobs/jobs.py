@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, overload
 
 import msgspec
 
-from plait.errors import OptionError, UnknownOption
-from plait.events import Hub
-from plait.jobs.calendar import MISSED, calendar_of
+from plait.errors import OptionError
+from plait.events import Event, Hub
+from plait.jobs.calendar import calendar_of
 from plait.jobs.client import Client
 from plait.jobs.codec import LARGEST
+from plait.jobs.declare import Home, TaskOptions, declare
 from plait.jobs.handle import Group, Job
-from plait.jobs.records import Fan, Rule
-from plait.jobs.schedules import OVERLAP, Schedule, Schedules
-from plait.jobs.spec import ISOLATED, TaskSpec
+from plait.jobs.records import Fan
+from plait.jobs.schedules import Schedule, Schedules, called_with, checked_schedule
+from plait.jobs.spec import TaskSpec
 from plait.jobs.store import Store
 from plait.jobs.task import EnqueueOptions, JobTask, Prepared, checked_enqueueing
-from plait.placement import Placement
-from plait.policy.limit import Limit
-from plait.policy.rate import Rate
-from plait.policy.retry import Retry
-from plait.surface.calls import is_async
-from plait.surface.options import rules_from
 
 if TYPE_CHECKING:
     from plait.jobs.worker.worker import Worker
@@ -33,31 +29,6 @@ __all__ = ["Jobs", "TaskOptions"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-#: Options of a task that say how a job is enqueued, and how its results are kept; the others are `plait.map`'s.
-_ENQUEUE = ("queue", "priority", "key")
-_ENGINE = ("model", "workers", "width", "timeout", "resources", "memory", "on_crash")
-
-
-class TaskOptions(TypedDict, total=False):
-    """The options of `Jobs.task`."""
-
-    name: str
-    queue: str
-    priority: int
-    key: str | None
-    model: str | Placement | tuple[str, ...]
-    workers: int | None
-    width: int | None
-    retries: int | Retry
-    timeout: float | None
-    rate: str | float | Rate | Sequence[str | float | Rate] | None
-    limit: int | Limit | Sequence[int | Limit] | None
-    resources: Mapping[str, Any] | None
-    memory: int | str | None
-    on_crash: Literal["rerun", "fail"]
-    keep: float
-    keep_failed: float
 
 
 class Jobs:
@@ -72,8 +43,8 @@ class Jobs:
         job.result(timeout=10)
 
     Parameters:
-        url: `"sqlite:///FILE"`, `"postgresql://USER@HOST/DATABASE"`, or `"memory://"` for tests. Nothing is opened
-            before the first job is enqueued or looked for.
+        url: `"sqlite:///FILE"`, `"postgresql://USER@HOST/DATABASE"`, or `"memory://"` for tests, where all jobs run in
+            this process whatever their `model=`. Nothing is opened before the first job is enqueued or looked for.
         keep: seconds for which jobs that are done are kept, with their results; keep_failed: those that failed or were
             cancelled.
         max_bytes: that the arguments of a job, or its result, may have.
@@ -144,58 +115,20 @@ class Jobs:
         return lambda made: self._task(made, transactional, options)
 
     def _task(self, function: Callable[..., Any], transactional: bool, options: dict[str, Any]) -> JobTask[..., Any]:
-        for option in options:
-            if option not in TaskOptions.__annotations__:
-                raise UnknownOption("option", option, TaskOptions.__annotations__)
-        name = str(options.get("name") or getattr(function, "__name__", "task"))
+        home = Home(self._client.place, self._client.in_memory, self.keep, self.keep_failed, self.max_bytes)
+        declared = declare(function, transactional, options, home)
+        name = declared.spec.name
         if name in self.tasks:
-            raise OptionError(
-                "name", name, "this queue has a task of that name already: give one of them another name="
-            )
-        if transactional and is_async(function):
-            raise OptionError("transactional", True, "an async function cannot have it: make it a plain one")
-        engine = {option: options[option] for option in _ENGINE if option in options}
-        spec, keys = self._spec(name, function, transactional, options, engine)
-        enqueueing = checked_enqueueing(
-            EnqueueOptions(**{option: options[option] for option in _ENQUEUE if option in options})  # type: ignore[typeddict-item]
+            raise OptionError("name", name, "this queue has a task of that name already: give one another name=")
+        self.tasks[name] = task = JobTask(
+            function,
+            declared.engine,
+            client=self._client,
+            spec=declared.spec,
+            enqueueing=checked_enqueueing(EnqueueOptions(**declared.enqueueing)),  # type: ignore[typeddict-item]
+            keys=declared.keys,
         )
-        task: JobTask[..., Any] = JobTask(
-            function, engine, client=self._client, spec=spec, enqueueing=enqueueing, keys=keys
-        )
-        self.tasks[name] = task
-        object.__setattr__(spec, "function", task)  # what travels is found by its name, which is the task's now
         return task
-
-    def _spec(
-        self, name: str, function: Any, transactional: bool, options: dict[str, Any], engine: dict[str, Any]
-    ) -> tuple[TaskSpec, list[Callable[..., Any]]]:
-        given: dict[str, Any] = {o: options[o] for o in ("retries", "rate", "limit") if o in options}
-        asked = rules_from(name, {**engine, **given}, is_async=is_async(function))
-        model = engine.get("model", "auto")
-        if model == "auto":
-            model = ISOLATED
-        if transactional and "model" not in engine:
-            model = Placement("processes", "serial", 1, 1) if self.url.startswith("sqlite") else "processes"
-        rules = rules_from(
-            name,
-            {**engine, "model": model, "on_error": "return", "ordered": False, "buffer": 1 << 20},
-            is_async=is_async(function),
-        )
-        store_rules, keys = _store_rules(name, asked.rates, asked.limits)
-        spec = TaskSpec(
-            name=name,
-            function=function,
-            is_async=is_async(function),
-            rules=rules,
-            retry=asked.retry,
-            keep=options.get("keep", self.keep),
-            keep_failed=options.get("keep_failed", self.keep_failed),
-            largest=self.max_bytes,
-            store_rules=store_rules,
-            url="" if self.url.startswith("memory") else self.url,
-            transactional=transactional,
-        )
-        return spec, keys
 
     # --- jobs -------------------------------------------------------------------------------------------------------
 
@@ -220,9 +153,10 @@ class Jobs:
             on_error: what it gets where parts failed: `"raise"`: it fails at once; `"skip"`: the other results;
                 `"return"`: a `plait.Failure` in the place of each.
         """
-        prepared = list(parts)
+        prepared = [self._checked(part) for part in parts]
         last = None
         if then is not None:
+            self._checked(then)
             last = msgspec.structs.replace(then.encoded(fed=True), on_error=on_error)
         drafts = [part.encoded() for part in prepared]
         placed, group = self.store.enqueue(drafts, fan=Fan(total=len(drafts), then=last), connection=connection)
@@ -233,11 +167,18 @@ class Jobs:
         """Enqueue the first of `links`; when one is done, the next: what it returned is that one's first argument."""
         if not links:
             raise OptionError("links", (), "it takes at least one draft, like thumbnail.draft(...)")
-        first, *rest = links
+        first, *rest = map(self._checked, links)
         further = tuple(link.encoded(fed=True) for link in rest)
         draft = msgspec.structs.replace(first.encoded(), then=further)
         placed, _ = self.store.enqueue([draft], connection=connection)
         return first.task.handle(placed[0])
+
+    def _checked(self, draft: Any) -> Prepared[Any]:
+        if not isinstance(draft, Prepared):
+            raise OptionError("a part", draft, 'it takes drafts, like thumbnail.draft("a.png")')
+        if draft.task.spec.url != self._client.place:
+            raise OptionError("a part", draft, "it is a draft of another queue's task: all must be of this one")
+        return draft
 
     def schedule(
         self,
@@ -249,7 +190,7 @@ class Jobs:
         kwargs: Mapping[str, Any] | None = None,
         tz: str | None = None,
         missed: Literal["latest", "all", "none"] = "latest",
-        overlap: Literal["skip", "queue", "allow"] = "skip",
+        overlap: Literal["skip", "queue", "allow"] | None = None,
         name: str | None = None,
     ) -> Schedule:
         """Enqueue a job of `task` again and again. Any worker that has this code fires it; each time is fired once.
@@ -259,28 +200,26 @@ class Jobs:
             tz: the time zone of a cron expression; UTC by default. `plait.jobs.calendar` says what becomes of hours
                 that are left out or come twice.
             missed: of times at which no worker was there, make up for the last, for all, or for none.
-            overlap: while a job of this schedule has not ended: `"skip"` enqueues no further one, `"queue"` enqueues
-                it, to run after that, `"allow"` lets them run side by side.
-            name: what it is stored under; the task's name by default.
+            overlap: while a job of this schedule has not ended: `"skip"` (the default) enqueues no further one;
+                `"queue"` (the default with `missed="all"`) enqueues it, and one at a time runs: between two attempts
+                of one, another may; `"allow"` lets them run side by side. A task's own `unique=` counts besides.
+            name: what it is stored under; the task's name by default. `plait.jobs.schedules` says what becomes of it
+                when the code changes.
 
         Raises:
             OptionError: what cannot be understood. ArgumentRefused: the arguments do not fit.
         """
-        chosen = name or task.name
-        for option, value, known in (("missed", missed, MISSED), ("overlap", overlap, OVERLAP)):
-            if value not in known:
-                raise OptionError(option, value, f"it takes one of {', '.join(map(repr, known))}")
-        if any(schedule.name == chosen for schedule in self.schedules):
-            raise OptionError(
-                "name", chosen, "there is a schedule of that name already: give one of them another name="
-            )
+        if not isinstance(task, JobTask) or self.tasks.get(task.name) is None or task.spec.url != self._client.place:
+            raise OptionError("task", task, "it takes a task of this queue, made by @jobs.task")
+        draft = task.drafted(*called_with(args, kwargs))
+        chosen = task.name if name is None else name
+        checked = checked_schedule(chosen, missed, overlap, {schedule.name for schedule in self.schedules})
         calendar = calendar_of(when, tz)
-        draft = task.drafted(tuple(args), dict(kwargs or {}))
-        if overlap == "queue":
+        if checked == "queue":
             task.one_at_a_time()
             draft = msgspec.structs.replace(draft, gates=(*draft.gates, chosen))
         said = f"{when} {tz}" if tz else str(when)
-        schedule = Schedule(chosen, said, task, calendar, draft, missed, overlap)
+        schedule = Schedule(chosen, said, task, calendar, draft, missed, checked)
         self.schedules.append(schedule)
         return schedule
 
@@ -303,11 +242,21 @@ class Jobs:
             concurrency=concurrency or MOST,
             hub=self.hub,
             fire=firing.fire,
-            pulse=pulse,
+            pulse=pulse and not self._client.in_memory,
         )
 
     def _specs(self) -> dict[str, TaskSpec]:
         return {name: task.spec for name, task in self.tasks.items()}
+
+    def observe(
+        self, observer: Callable[[Any], object], types: Iterable[type[Event]] | None = None
+    ) -> AbstractContextManager[None]:
+        """Inside a `with`, call `observer` with each event of `types` of this process's workers (`plait.jobs.events`).
+
+        **Concurrency**: it is called in whichever thread the event happens, some of which claim and settle for all
+        tasks: let it be quick. One that raises is dropped and reported.
+        """
+        return self.hub.subscribe(observer, types)
 
     def run_pending(self) -> int:
         """For tests: run all jobs that are due in this thread, and what they enqueue in turn; how many that were.
@@ -337,28 +286,13 @@ class Jobs:
         self.close()
 
     def __reduce__(self) -> Any:
-        return _again, (self.url, self.keep, self.keep_failed, self.max_bytes)
+        return _again, (self._client, self.keep, self.keep_failed, self.max_bytes)
 
     def __repr__(self) -> str:
         return f"<jobs in {self._client!r}>"
 
 
-def _again(url: str, keep: float, keep_failed: float, max_bytes: int) -> Jobs:
-    return Jobs(url, keep=keep, keep_failed=keep_failed, max_bytes=max_bytes)
-
-
-def _store_rules(
-    name: str, rates: Sequence[Rate], limits: Sequence[Limit]
-) -> tuple[tuple[Rule, ...], list[Callable[..., Any]]]:
-    """The rules as the store keeps them, and the key functions of those that have one."""
-    rules: list[Rule] = []
-    keys: list[Callable[..., Any]] = []
-    for at, rate in enumerate(rates):
-        keyed = len(keys) if rate.key is not None else None
-        keys += [rate.key] if rate.key is not None else []
-        rules.append(Rule(f"{name}/rate-{at}", 0, rate.interval, rate.burst, keyed))
-    for at, limit in enumerate(limits):
-        keyed = len(keys) if limit.key is not None else None
-        keys += [limit.key] if limit.key is not None else []
-        rules.append(Rule(f"{name}/limit-{at}", limit.n, 0.0, 1.0, keyed))
-    return tuple(rules), keys
+def _again(client: Client, keep: float, keep_failed: float, max_bytes: int) -> Jobs:
+    jobs = Jobs(client.url, keep=keep, keep_failed=keep_failed, max_bytes=max_bytes)
+    jobs._client = client
+    return jobs

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from plait.engine.rules import Rules
+from plait.jobs.codec import Signature
 from plait.jobs.records import Rule
 from plait.placement import Placement
 from plait.policy.retry import Retry
@@ -40,6 +41,10 @@ class TaskSpec:
     store_rules: tuple[Rule, ...] = ()
     url: str = ""
     transactional: bool = False
+
+    def signature(self, function: Callable[..., Any]) -> Signature:
+        """How the arguments of its jobs are stored: of all that `function` takes but its connection and resources."""
+        return Signature(function, self.name, skip=1 if self.transactional else 0, without=self.rules.resources)
 
     @property
     def rules_alone(self) -> Rules:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack
+from typing import Any, Concatenate, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from plait.errors import ArgumentRefused, OptionError, UnknownOption
+from plait.jobs.calling import in_thread
 from plait.jobs.client import Client
 from plait.jobs.codec import Signature
 from plait.jobs.handle import Job
@@ -19,7 +20,9 @@ from plait.surface.task import Task
 __all__ = ["EnqueueOptions", "JobTask", "Prepared", "by_key"]
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 def by_key(*args: Any, **kwargs: Any) -> str:
@@ -77,17 +80,26 @@ class JobTask(Task[P, R]):
     ) -> None:
         super().__init__(function, dict(engine))
         self._client, self._enqueueing, self._keys = client, enqueueing, tuple(keys)
-        self.spec = spec
+        self._root = self
+        self.spec = replace(spec, function=self)  # what travels is found by its name, which is the task's now
         self.name = spec.name
 
     @cached_property
     def signature(self) -> Signature:
         """How its arguments are stored."""
-        return Signature(self.__plait_function__, self.name, skip=1 if self.spec.transactional else 0)
+        return self.spec.signature(self.__plait_function__)
+
+    def read(self, result: bytes | None) -> Any:
+        """What a stored result of the function stands for."""
+        return self.signature.result(result)
 
     # --- enqueueing -------------------------------------------------------------------------------------------------
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+    @overload
+    def enqueue(self: JobTask[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> Job[T]: ...
+    @overload
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    def enqueue(self, *args: Any, **kwargs: Any) -> Any:
         """Store a job that calls the function with these arguments. It has been stored for good when this returns.
 
         Raises:
@@ -96,26 +108,47 @@ class JobTask(Task[P, R]):
         """
         return self._place([self.drafted(args, kwargs)])[0]
 
-    async def enqueue_async(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+    @overload
+    async def enqueue_async(self: JobTask[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> Job[T]: ...
+    @overload
+    async def enqueue_async(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    async def enqueue_async(self, *args: Any, **kwargs: Any) -> Any:
         """The same without blocking the event loop."""
         draft = self.drafted(args, kwargs)
-        return (await asyncio.to_thread(self._place, [draft]))[0]
+        return (await in_thread(self._place, [draft]))[0]
 
-    def enqueue_many(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> list[Job[R]]:
-        """Store a job for each of `calls`, a tuple of positional or a dict of named arguments: all of them, or none."""
+    @overload
+    def enqueue_many(
+        self: JobTask[P, Coroutine[Any, Any, T]], calls: Iterable[Sequence[Any] | Mapping[str, Any] | Prepared[Any]]
+    ) -> list[Job[T]]: ...
+    @overload
+    def enqueue_many(self, calls: Iterable[Sequence[Any] | Mapping[str, Any] | Prepared[Any]]) -> list[Job[R]]: ...
+    def enqueue_many(self, calls: Iterable[Any]) -> Any:
+        """Store a job for each of `calls`: all of them, or none.
+
+        Parameters:
+            calls: tuples of positional arguments, dicts of named ones, or drafts (`JobTask.draft`), which a type
+                checker compares with the function.
+        """
         drafts = []
         for at, call in enumerate(calls):
-            if isinstance(call, Mapping):
-                drafts.append(self.drafted((), call))
-            elif isinstance(call, tuple | list):
+            if isinstance(call, tuple | list):
                 drafts.append(self.drafted(call, {}))
+            elif isinstance(call, Mapping):
+                drafts.append(self.drafted((), call))
+            elif isinstance(call, Prepared) and call.task.name == self.name:
+                drafts.append(self.drafted(call.args, call.kwargs))
             else:
                 why = f"call {at} is {call!r}: enqueue_many takes tuples, like [(1,), (2,)], or dicts of arguments."
                 raise ArgumentRefused(self.name, why)
         return self._place(drafts) if drafts else []
 
-    def draft(self, *args: Any, **kwargs: Any) -> Prepared[R]:
-        """A call for `Jobs.group` or `Jobs.chain`."""
+    @overload
+    def draft(self, *args: P.args, **kwargs: P.kwargs) -> Prepared[R]: ...
+    @overload
+    def draft(self: JobTask[Concatenate[Any, Q], R], *args: Q.args, **kwargs: Q.kwargs) -> Prepared[R]: ...
+    def draft(self, *args: Any, **kwargs: Any) -> Any:
+        """A call for `Jobs.group` or `Jobs.chain`, which may lack its first argument: what the one before returns."""
         return Prepared(self, args, kwargs)
 
     def with_(self, **options: Unpack[EnqueueOptions]) -> JobTask[P, R]:  # type: ignore[override]
@@ -173,14 +206,37 @@ class JobTask(Task[P, R]):
 
     def handle(self, where: Placed) -> Job[R]:
         """The handle of one of its jobs."""
-        return Job(self._client, where.id, self.name, self.signature.result, fresh=where.fresh)
+        return Job(self._client, where.id, self.name, self._root.read, fresh=where.fresh)
 
     def _place(self, drafts: list[Draft]) -> list[Job[R]]:
         placed, _ = self._client.store.enqueue(drafts, connection=self._enqueueing.get("connection"))
         return [self.handle(where) for where in placed]
 
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """In a class: itself where its function is a static one, else a plain task that is bound to its object."""
+        return self if isinstance(self.__plait_function__, staticmethod) else super().__get__(instance, owner)
+
+    def __plait_by_value__(self) -> Any:
+        """How it is pickled where nobody would find it by its name: made first, since its function may name it."""
+        options = {name: value for name, value in self._enqueueing.items() if name != "connection"}
+        rules = self.spec.rules  # resources travel by themselves, if at all: their names are enough here
+        rules = replace(rules, seen={}, resources=dict.fromkeys(rules.resources))
+        engine = {name: value for name, value in self.__plait_options__.items() if name != "resources"}
+        spec = replace(self.spec, function=len, rules=rules)
+        return _empty, (), (self.__plait_function__, engine, self._client, spec, options, self._keys)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        function, options, self._client, spec, self._enqueueing, self._keys = state
+        self._wrap(function, options)
+        self._root, self.name = self, spec.name
+        self.spec = replace(spec, function=self)
+
     def __repr__(self) -> str:
         return f"<task {self.name!r} of the jobs in {self._client!r}>"
+
+
+def _empty() -> JobTask[..., Any]:
+    return JobTask.__new__(JobTask)
 
 
 def checked_enqueueing(options: EnqueueOptions) -> EnqueueOptions:
