@@ -16,8 +16,10 @@ __all__ = ["main"]
 COMMANDS = {
     "map": ("plait.cli.map:command", "Run a function over every item of an input."),
     "run": ("plait.cli.run:command", "Run a flow: a source, its stages, a sink."),
-    "work": ("plait.cli.work:command", "Run a worker of a durable queue."),
     "advise": ("plait.cli.advise:command", "Try each model on an input's first items, and say which to use."),
+    "work": ("plait.cli.work:command", "Run a worker of a durable queue."),
+    "jobs": ("plait.cli.jobs:command", "Look at a queue's jobs, retry and cancel them, move them."),
+    "schedule": ("plait.cli.schedule:command", "See when a queue's schedules come."),
 }
 
 

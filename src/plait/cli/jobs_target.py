@@ -7,12 +7,12 @@ import os
 from typing import TYPE_CHECKING
 
 from plait.cli.target import Kind, TargetError, find, kind_of
-from plait.errors import OptionError
+from plait.errors import StoreError
 
 if TYPE_CHECKING:
     from plait.jobs.jobs import Jobs
 
-__all__ = ["load_jobs", "store_of"]
+__all__ = ["existing", "is_there", "jobs_of", "load_jobs"]
 
 
 def _made(statement: ast.stmt) -> str | None:
@@ -26,7 +26,7 @@ def _made(statement: ast.stmt) -> str | None:
 
 
 def _fits(thing: object) -> bool:
-    return type(thing).__name__ == "Jobs" and type(thing).__module__.startswith("plait.")
+    return any(kind.__name__ == "Jobs" and kind.__module__.startswith("plait.") for kind in type(thing).__mro__)
 
 
 KIND = Kind("queue", "JOBS", _made, _fits)
@@ -45,11 +45,37 @@ def load_jobs(target: str) -> Jobs:
     return jobs
 
 
-def store_of(target: str | None) -> Jobs:
-    """The queue of a target, a URL, or of what `PLAIT_JOBS` says."""
+def jobs_of(target: str | None) -> Jobs:
+    """The queue of a target, a URL, or of what `PLAIT_JOBS` says.
+
+    Raises:
+        TargetError: it names none, or one that only its own process can look at.
+    """
     from plait.jobs.jobs import Jobs
 
     said = target or os.environ.get("PLAIT_JOBS")
     if not said:
-        raise OptionError("TARGET", "", "name a queue, FILE.py:JOBS or a URL like sqlite:///jobs.db, or set PLAIT_JOBS")
-    return Jobs(said) if "://" in said else load_jobs(said)
+        remedy = "Name a queue, FILE.py:JOBS or a URL like sqlite:///jobs.db, or set PLAIT_JOBS."
+        raise TargetError("TARGET", "none was given", remedy)
+    jobs = Jobs(said) if "://" in said else load_jobs(said)
+    if jobs.url.startswith("memory"):
+        raise TargetError(said, "its jobs live in the process that enqueues them", "Only stores can be looked at.")
+    return jobs
+
+
+def is_there(jobs: Jobs) -> bool:
+    """Whether there is a store: a file that is not there is not to be made by looking."""
+    return not jobs.url.startswith("sqlite") or os.path.exists(jobs.url.removeprefix("sqlite:///"))
+
+
+def existing(target: str | None) -> Jobs:
+    """The same, of a store that is there.
+
+    Raises:
+        StoreError: it is not. TargetError: as `jobs_of`.
+    """
+    jobs = jobs_of(target)
+    if not is_there(jobs):
+        path = jobs.url.removeprefix("sqlite:///")
+        raise StoreError(f"There is no queue: no file {path}. No job was ever enqueued there.")
+    return jobs

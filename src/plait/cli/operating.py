@@ -2,216 +2,193 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import time
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterator
 from typing import Any
 
+import click
 import msgspec
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from plait.cli.codes import MISUSED
-from plait.cli.early import say
-from plait.cli.jobs_target import store_of
+from plait.cli import job_words as words
+from plait.cli.codes import DONE, MISUSED, SOME_FAILED
+from plait.cli.early import early, say
+from plait.cli.flags import FlagError
+from plait.cli.jobs_target import existing
 from plait.errors import PlaitError
 from plait.jobs.protocol import State
-from plait.jobs.records import Filter, Snapshot
+from plait.jobs.records import Filter, QueueView, Snapshot, WorkerView
+from plait.jobs.store import Store
 
-__all__ = ["Operating", "moved", "shown_value", "when"]
+__all__ = ["Operating", "operate"]
 
-_COLOURS = {"done": "green", "failed": "red", "running": "cyan", "cancelled": "dim", "scheduled": "yellow"}
-#: Jobs that are asked for at once, where all of them are meant.
+#: Jobs that are asked for at once, where all of them are meant: each page is a transaction.
 PAGE = 1000
 
 
-def when(seconds: float | None) -> str:
-    """A time as a reader's clock has it; times of today without the date."""
-    if seconds is None:
-        return ""
-    moment = datetime.fromtimestamp(seconds, UTC).astimezone()
-    today = moment.date() == datetime.now(UTC).astimezone().date()
-    return moment.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S")
-
-
-def shown_value(data: bytes | None) -> Any:
-    """Encoded arguments or a result, as plain data."""
-    if data is None:
-        return None
+def operate(target: str | None, what: str, *args: Any, **options: Any) -> int:
+    """Do one of the commands of `Operating` with the queue of `target`; the exit code."""
     try:
-        return msgspec.msgpack.decode(data)
-    except msgspec.DecodeError:
-        return f"<{len(data)} bytes that cannot be read>"
-
-
-def _plain(text: str) -> str:
-    """Without control characters, which could do things to a terminal."""
-    return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text)
-
-
-def _as_dict(job: Snapshot) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(job, args=None, result=None))
-    found["args"], found["result"] = shown_value(job.args), shown_value(job.result)
-    return found
-
-
-def _print_json(thing: Any) -> None:
-    sys.stdout.write(json.dumps(thing, default=str) + "\n")
+        with existing(target) as jobs:
+            if (to := jobs.store.moved()) is not None:
+                say(f"This queue has moved to {to}.")
+            done: int = getattr(Operating(jobs.store), what)(*args, **options)
+            sys.stdout.flush()
+            return done
+    except (PlaitError, OSError, KeyboardInterrupt) as error:
+        if isinstance(error, BrokenPipeError):
+            sys.stdout = None  # else the interpreter complains when it flushes it
+        return early(error, None, target or "PLAIT_JOBS")
 
 
 class Operating:
-    """The commands of `plait jobs`; each returns an exit code."""
+    """The commands; each returns an exit code."""
 
-    def __init__(self, target: str | None) -> None:
-        self.console = Console()
-        try:
-            self.jobs = store_of(target)
-            self.store = self.jobs.store
-        except PlaitError as error:
-            say(error)
-            sys.exit(MISUSED)
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.console = Console(highlight=False)
 
-    def _table(self, *columns: str) -> Table:
-        return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
-
-    def ls(
-        self,
-        state: tuple[str, ...],
-        task: str | None,
-        queue: str | None,
-        limit: int,
-        as_json: bool,
-        key: str | None = None,
-        before: int | None = None,
-    ) -> int:
+    def ls(self, as_json: bool, **filters: Any) -> int:
         """List jobs."""
-        states = tuple(State(one) for one in state)
-        which = Filter(states=states, task=task, queue=queue, key=key, before=before, limit=limit)
-        found = self.store.find(which)
+        found = self.store.find(_filter(**filters))
         if as_json:
             for job in found:
-                _print_json(_as_dict(job))
-            return 0
-        table = self._table("id", "task", "queue", "state", "attempt", "created", "what")
-        for job in found:
-            colour = _COLOURS.get(job.state.value, "")
-            table.add_row(
-                str(job.id), job.task, job.queue, Text(job.state.value, colour), str(job.attempt), when(job.created),
-                Text(_what(job), overflow="ellipsis", no_wrap=True),
-            )  # fmt: skip
-        self.console.print(table if found else "There are no such jobs.")
-        if len(found) == limit:
-            self.console.print(f"Older ones: --before {found[-1].id}", style="dim")
-        return 0
+                self._print_json(words.as_dict(job))
+            return DONE
+        self.console.print(words.list_of(found, self.store.now()) if found else "There are no such jobs.")
+        if len(found) == filters["limit"]:
+            self.console.print(f"There may be more: --before {found[-1].id}", style="dim")
+        return DONE
 
     def show(self, job: int, as_json: bool) -> int:
         """Show one job."""
         found = self.store.show(job)
         if found is None:
             say(f"Job {job} is not known: it was never stored, or is kept no longer.")
-            return MISUSED
-        said = _as_dict(found)
+            return SOME_FAILED
         if as_json:
-            _print_json(said)
-            return 0
-        table = Table.grid(padding=(0, 2))
-        for name, value in said.items():
-            if value in (None, "", 0, False) and name not in ("state", "attempt", "args"):
-                continue
-            if name in ("created", "run_at", "started", "finished"):
-                value = when(value)
-            if name != "traceback":
-                table.add_row(Text(name, "dim"), Text(_plain(value if isinstance(value, str) else repr(value))))
-        self.console.print(table)
-        if found.traceback:
-            self.console.print(Text(_plain("\n" + found.traceback.rstrip())))
-        return 0
+            self._print_json(words.as_dict(found))
+        else:
+            words.details(self.console, found, self.store.now())
+        return DONE
 
-    def retry(self, jobs: tuple[int, ...], failed: bool, task: str | None) -> int:
+    def retry(self, jobs: tuple[int, ...], yes: bool, state: tuple[str, ...], **filters: Any) -> int:
         """Run jobs again."""
-        if failed == bool(jobs):
-            say("Name the jobs, or say --failed.")
-            return MISUSED
-        again = 0
-        if jobs:
-            again = len(self.store.redo(jobs))
-        before: int | None = None
-        while failed:
-            which = Filter(states=(State.FAILED,), task=task, before=before, limit=PAGE)
-            found = self.store.find(which)
-            again += len(self.store.redo([job.id for job in found]))
-            if len(found) < PAGE:
-                break
-            before = found[-1].id
-        self.console.print(f"{again} will run again.")
-        return 0 if again or failed else 1
+        if not jobs:
+            return self._all("run again", "run again", self._redo, yes, state or ("failed",), **filters)
+        again = self._redo(jobs)
+        known = self.store.states(jobs)
+        for job in jobs:
+            if job not in again:
+                why = f"is {known[job].value}" if job in known else "is not known"
+                if known.get(job) in (State.FAILED, State.CANCELLED):
+                    why = "stays as it is: another job has its unique= by now"
+                say(f"Job {job} {why}.")
+        self.console.print(f"Run again: {len(again):,}.")
+        return DONE if len(again) == len(set(jobs)) else SOME_FAILED
 
-    def cancel(self, jobs: tuple[int, ...]) -> int:
+    def cancel(self, jobs: tuple[int, ...], yes: bool, state: tuple[str, ...], **filters: Any) -> int:
         """Cancel jobs."""
+        if not jobs:
+            live = state or ("scheduled", "waiting", "running")
+            return self._all("cancel", "cancelled, or being stopped", self._cancel, yes, live, **filters)
         states = self.store.cancel(jobs)
         for job in jobs:
-            state = states.get(job)
-            said = {None: "is not known", State.RUNNING: "is being stopped"}.get(state, f"is {state}")
+            state_now = states.get(job)
+            said = {None: "is not known", State.RUNNING: "is being stopped"}.get(state_now, f"is {state_now}")
             self.console.print(f"Job {job} {said}.")
-        return 0 if all(job in states for job in jobs) else 1
+        return DONE if all(states.get(job) in (State.CANCELLED, State.RUNNING) for job in jobs) else SOME_FAILED
 
     def pause(self, queue: str) -> int:
         """Pause a queue."""
         self.store.pause(queue)
         self.console.print(f"Queue {queue!r} is paused: what runs goes on, nothing more is claimed.")
-        return 0
+        return DONE
 
     def resume(self, queue: str) -> int:
         """Resume a queue."""
         self.store.resume(queue)
         self.console.print(f"Queue {queue!r} goes on.")
-        return 0
+        return DONE
 
     def stats(self, as_json: bool) -> int:
         """Count jobs, and show workers."""
         queues, workers = self.store.queues(), self.store.workers()
         if as_json:
-            _print_json({"queues": msgspec.to_builtins(queues), "workers": msgspec.to_builtins(workers)})
-            return 0
-        table = self._table("queue", "task", *(state.value for state in State), "oldest waits")
+            self._print_json({"queues": msgspec.to_builtins(queues), "workers": msgspec.to_builtins(workers)})
+            return DONE
+        self._show_queues(queues)
+        self._show_workers(workers)
+        return DONE
+
+    def _show_queues(self, queues: list[QueueView]) -> None:
+        table = words.table("queue", "task", "jobs", "oldest waits", right=("oldest waits",))
         for view in queues:
-            counts = [f"{view.counts.get(state.value, 0):,}" if view.counts.get(state.value) else "" for state in State]
-            name = f"{view.queue} (paused)" if view.paused else view.queue
-            table.add_row(name, view.task, *counts, f"{view.wait:.1f} s" if view.wait else "")
+            counts = [f"{view.counts[state]:,} {state}" for state in State if view.counts.get(state.value)]
+            name = words.plain(f"{view.queue} (paused)" if view.paused else view.queue)
+            table.add_row(name, words.plain(view.task), ", ".join(counts), words.age(view.wait) if view.wait else "")
         self.console.print(table if queues else "There are no jobs.")
-        table = self._table("worker", "host", "pid", "running", "since", "lease", "queues")
+
+    def _show_workers(self, workers: list[WorkerView]) -> None:
+        table = words.table("worker", "process", "running", "since", "lease", "queues", right=("worker", "running"))
         for worker in workers:
             info = worker.info
             lease = f"{worker.lease:.0f} s left" if worker.lease > 0 else "run out"
-            served = ", ".join(info.queues) or "all"
-            table.add_row(
-                str(worker.id), info.host, str(info.pid), str(worker.running), when(worker.started), lease, served
-            )  # fmt: skip
+            process = words.plain(f"{info.pid} on {info.host}")
+            served = words.plain(", ".join(info.queues) or "all")
+            table.add_row(str(worker.id), process, f"{worker.running:,}", words.stamp(worker.started), lease, served)
         self.console.print(table if workers else "No worker is registered: start one with `plait work`.")
-        return 0
+
+    # --- many jobs --------------------------------------------------------------------------------------------------
+
+    def _all(self, verb: str, done: str, work: Any, yes: bool, state: tuple[str, ...], **filters: Any) -> int:
+        """Do it with all jobs that fit, a page at a time, having asked."""
+        if not yes:
+            count = self._count(state, **filters)
+            if not count:
+                self.console.print("There are no such jobs.")
+                return DONE
+            if not sys.stdin.isatty():
+                raise FlagError("--all", f"is about {count}", "say --yes where nobody can be asked")
+            if not click.confirm(f"{verb.capitalize()} {count}?"):
+                return MISUSED
+        total = 0
+        for page in self._pages(state, **filters):
+            total += len(work([job.id for job in page]))
+        self.console.print(f"{done.capitalize()}: {total:,}.")
+        return DONE
+
+    def _count(self, state: tuple[str, ...], task: str | None, queue: str | None, key: str | None) -> str:
+        """How many jobs that is, in words; of those with a key, whether there are any: nobody counts them."""
+        if key is not None:
+            found = next(self._pages(state, task=task, queue=queue, key=key))
+            return "" if not found else f"{len(found):,} jobs" if len(found) < PAGE else f"{PAGE:,} jobs or more"
+        fitting = [view for view in self.store.queues() if task in (None, view.task) and queue in (None, view.queue)]
+        count = sum(view.counts.get(name, 0) for view in fitting for name in state)
+        return f"{count:,} jobs" if count else ""
+
+    def _pages(self, state: tuple[str, ...], **filters: Any) -> Iterator[list[Snapshot]]:
+        before = None
+        while True:
+            page = self.store.find(_filter(state, before=before, limit=PAGE, **filters))
+            yield page
+            if len(page) < PAGE:
+                return
+            before = page[-1].id
+
+    def _redo(self, jobs: Collection[int]) -> list[int]:
+        return self.store.redo(jobs)
+
+    def _cancel(self, jobs: Collection[int]) -> list[int]:
+        states = self.store.cancel(jobs)
+        return [job for job, state in states.items() if state in (State.CANCELLED, State.RUNNING)]
+
+    def _print_json(self, thing: Any) -> None:
+        sys.stdout.write(words.json_of(thing) + "\n")
 
 
-def _what(job: Snapshot) -> str:
-    if job.error:
-        return _plain(job.error.splitlines()[0])
-    if job.state is State.RUNNING and job.progress is not None:
-        return f"{job.progress:.0%} {_plain(job.note)}".strip()
-    if job.state is State.SCHEDULED and job.run_at is not None:
-        return f"in {max(0.0, job.run_at - time.time()):.0f} s"
-    return f"held by {job.held}" if job.held else ""
-
-
-def moved(source: str, destination: str) -> int:
-    """Move a queue."""
-    from plait.jobs.move import move
-
-    try:
-        counts = move(source, destination, say)
-    except PlaitError as error:
-        say(error)
-        return MISUSED
-    say(f"Moved {counts.jobs:,} jobs that wait, and {counts.ended:,} that have ended. Start workers on {destination}.")
-    return 0
+def _filter(
+    state: tuple[str, ...], task: str | None, queue: str | None, key: str | None, before: int | None, limit: int
+) -> Filter:
+    states = tuple(State(one) for one in state)
+    return Filter(states=states, task=task, queue=queue, key=key, before=before, limit=limit)

@@ -2,75 +2,124 @@
 
 from __future__ import annotations
 
-import json
 import sys
+import time
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from rich import box
+import msgspec
 from rich.console import Console
-from rich.table import Table
 
-from plait.cli.codes import MISUSED
-from plait.cli.early import say
-from plait.cli.jobs_target import store_of
-from plait.cli.operating import when
+from plait.cli import job_words as words
+from plait.cli.codes import DONE
+from plait.cli.early import early
+from plait.cli.flags import FlagError
+from plait.cli.jobs_target import is_there, jobs_of
 from plait.errors import PlaitError, nearest
 from plait.jobs.calendar import Cron
+from plait.jobs.jobs import Jobs
+from plait.jobs.schedules import Schedule
 
-__all__ = ["Scheduling"]
+__all__ = ["Scheduling", "schedule"]
+
+
+def schedule(target: str | None, what: str, *args: Any) -> int:
+    """Do one of the commands of `Scheduling` with the queue of `target`; the exit code."""
+    try:
+        with jobs_of(target) as jobs:
+            done: int = getattr(Scheduling(jobs), what)(*args)
+            sys.stdout.flush()
+            return done
+    except (PlaitError, OSError, KeyboardInterrupt) as error:
+        if isinstance(error, BrokenPipeError):
+            sys.stdout = None  # else the interpreter complains when it flushes it
+        return early(error, None, target or "PLAIT_JOBS")
 
 
 class Scheduling:
-    """The commands of `plait schedule`; each returns an exit code."""
+    """The commands; each returns an exit code."""
 
-    def __init__(self, target: str) -> None:
-        self.console = Console()
-        try:
-            self.jobs = store_of(target)
-            self.stored = {view.name: view for view in self.jobs.store.schedules()}
-        except PlaitError as error:
-            say(error)
-            sys.exit(MISUSED)
+    def __init__(self, jobs: Jobs) -> None:
+        self.console = Console(highlight=False)
+        self.jobs = jobs
+        there = is_there(jobs)
+        self.stored = {view.name: view for view in jobs.store.schedules()} if there else {}
+        self.now = jobs.store.now() if there else time.time()
 
     def ls(self, as_json: bool) -> int:
-        """List schedules, those that no code declares any more as such."""
-        declared = {schedule.name: schedule for schedule in self.jobs.schedules}
+        """List schedules."""
+        declared = {one.name: one for one in self.jobs.schedules}
         names = sorted({*declared, *self.stored})
-        table = Table("name", "task", "when", "next", "last", "missed", "overlap", box=box.SIMPLE_HEAD, pad_edge=False)
+        table = words.table("name", "task", "schedule", "next", "last", "missed", "overlap")
         for name in names:
-            view = self.stored.get(name)
-            task = declared[name].task.name if name in declared else view.task if view is not None else ""
-            said = json.loads(declared[name].definition if name in declared else view.definition)  # type: ignore[union-attr]
-            next_fire = view.next_fire if view is not None else None
-            last_fire = view.last_fire if view is not None else None
+            row = self._known(name, declared.get(name))
             if as_json:
-                row = {"name": name, "task": task, **said, "next": next_fire, "last": last_fire}
-                sys.stdout.write(json.dumps(row) + "\n")
-            else:
-                coming = when(next_fire) if view is not None else "once a worker runs"
-                table.add_row(
-                    name, task, said["schedule"], coming, when(last_fire) or "never", said["missed"], said["overlap"]
-                )
+                self._print_json(row)
+                continue
+            coming = words.moment(row["next"], self.now) if row["stored"] else "when a worker runs"
+            last = words.moment(row["last"], self.now) if row["last"] is not None else "never"
+            shown = (name, row["task"], row["schedule"], coming, last, row["missed"], row["overlap"])
+            table.add_row(*(words.plain(str(value)) for value in shown))
         if not as_json:
             self.console.print(table if names else "There are no schedules.")
-        return 0
+        return DONE
 
-    def next(self, name: str | None, count: int) -> int:
+    def _known(self, name: str, declared: Schedule | None) -> dict[str, Any]:
+        """What is known of a schedule: where it is not stored, no worker has declared it yet."""
+        view = self.stored.get(name)
+        definition = declared.definition if declared is not None else view.definition if view is not None else b"{}"
+        try:
+            said = msgspec.json.decode(definition)
+        except msgspec.DecodeError:
+            said = {}
+        task = declared.task.name if declared is not None else view.task if view is not None else ""
+        return {
+            "name": name,
+            "task": task,
+            "schedule": said.get("schedule", ""),
+            "zone": str(_zone(declared)) if declared is not None else None,
+            "missed": said.get("missed", ""),
+            "overlap": said.get("overlap", ""),
+            "next": view.next_fire if view is not None else declared.calendar.after(self.now) if declared else None,
+            "last": view.last_fire if view is not None else None,
+            "last_job": view.last_job if view is not None else None,
+            "declared": declared is not None,
+            "stored": view is not None,
+        }
+
+    def next(self, name: str | None, count: int, as_json: bool) -> int:
         """Show the times that come."""
-        schedules = [one for one in self.jobs.schedules if name in (None, one.name)]
-        if not schedules:
-            known = [one.name for one in self.jobs.schedules]
-            why = (
-                f"There is no schedule {name!r}.{nearest(name, known)}" if name else "This queue declares no schedules."
-            )
-            say(why)
-            return MISUSED
-        for schedule in schedules:
-            self.console.print(f"{schedule.name}: {schedule.spec}", highlight=False)
-            moment = self.jobs.store.now()
-            zone = UTC if not isinstance(schedule.calendar, Cron) else ZoneInfo(schedule.calendar.zone)
-            for _ in range(count):
-                moment = schedule.calendar.after(moment)
-                self.console.print(f"  {datetime.fromtimestamp(moment, zone):%a %Y-%m-%d %H:%M:%S %Z}", highlight=False)
-        return 0
+        known = [one.name for one in self.jobs.schedules]
+        if not known:
+            raise FlagError("TARGET", "has no schedules in its code", "name FILE.py:JOBS, where they are declared")
+        if name is not None and name not in known:
+            raise FlagError("--name", f"is no schedule here.{nearest(name, known)} Known", ", ".join(known))
+        for one in self.jobs.schedules:
+            if name not in (None, one.name):
+                continue
+            times = _times(one, self.now, count)
+            if as_json:
+                self._print_json({"name": one.name, "schedule": one.spec, "zone": str(_zone(one)), "times": times})
+                continue
+            self.console.print(words.plain(f"{one.name}: {one.spec}"), style="bold")
+            for moment in times:
+                there = datetime.fromtimestamp(moment, _zone(one))
+                self.console.print(f"  {there:%a %Y-%m-%d %H:%M:%S %Z}   here: {words.moment(moment, self.now)}")
+        return DONE
+
+    def _print_json(self, thing: Any) -> None:
+        sys.stdout.write(words.json_of(thing) + "\n")
+
+
+def _times(one: Schedule, moment: float, count: int) -> list[float]:
+    found: list[float] = []
+    for _ in range(count):
+        moment = one.calendar.after(moment)
+        found.append(moment)
+    return found
+
+
+def _zone(one: Schedule) -> Any:
+    calendar = one.calendar
+    return ZoneInfo(calendar.zone) if isinstance(calendar, Cron) and calendar.zone != "UTC" else UTC
