@@ -25,6 +25,8 @@ os.environ.pop("PLAIT_MODEL", None)
 
 ME = psutil.Process()
 
+pytest_plugins = ["tests.support.postgres"]
+
 
 @pytest.fixture
 def python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:

@@ -11,6 +11,7 @@ import pytest
 import plait
 from plait.places.processes.pool import current
 from tests.contract.models import Calls
+from tests.faults.support.under_fault import Scene
 
 
 @pytest.fixture
@@ -79,3 +80,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if str(item.path).startswith(here) and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(40))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def scene(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """A store, workers of processes of their own on it, and the jobs of `support/app.py`."""
+    database = tmp_path / "jobs.db"
+    url = f"sqlite:///{database}" if request.param == "sqlite" else request.getfixturevalue("postgres")
+    made = Scene(tmp_path, url, monkeypatch)
+    try:
+        yield made
+    finally:
+        print(made.words())  # for a test that fails
+        made.end()
