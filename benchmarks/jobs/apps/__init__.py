@@ -1,0 +1,1 @@
+"""One module an engine: its tasks, how it enqueues, how its worker is started."""
