@@ -108,11 +108,13 @@ def outcome_of(job: Snapshot, now: float) -> Text:
     return Text(said, overflow="ellipsis", no_wrap=True)
 
 
-def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """An empty table; the columns of `right` hold numbers."""
+def table(*columns: str, right: tuple[str, ...] = (), whole: tuple[str, ...] = ()) -> Table:
+    """An empty table; the columns of `right` hold numbers, those of `whole` make no room for others."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        made.add_column(
+            column, justify="right" if column in right else "left", overflow="fold", no_wrap=column in whole
+        )
     return made
 
 
@@ -123,8 +125,8 @@ def state_of(job: Snapshot) -> Text:
 
 def list_of(jobs: list[Snapshot], now: float) -> Table:
     """A table of jobs."""
-    made = table("id", "task", "queue", "state", "attempt", "age", right=("id", "attempt", "age"))
-    made.add_column("", overflow="ellipsis", no_wrap=True)
+    numbers = ("id", "attempt", "age")
+    made = table("id", "task", "queue", "state", "attempt", "age", "", right=numbers, whole=(*numbers, "state"))
     for job in jobs:
         what = outcome_of(job, now)
         made.add_row(

@@ -76,7 +76,8 @@ class Cron:
     """A cron expression in a time zone.
 
     cronsim says which times of a clock that nobody touches fit the expression. Which moments those are is found here:
-    its own way through changes of an hour is the same, but it leaves times out around those of half an hour.
+    its own way through changes of an hour is the same, but it leaves times out around those of half an hour, and comes
+    to no end around some at midnight.
     """
 
     expression: str

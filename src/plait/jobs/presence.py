@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from plait.jobs.neighbours import Neighbours
 from plait.jobs.records import WorkerInfo, WorkerView
 
 __all__ = ["Presence", "boot", "space"]
@@ -40,6 +41,7 @@ class Presence:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._held: dict[int, int] = {}
+        self.neighbours = Neighbours()
         os.register_at_fork(after_in_child=self._forked)
 
     def hold(self, worker: int) -> None:
@@ -61,7 +63,9 @@ class Presence:
 
     def gone(self, workers: Iterable[WorkerView]) -> list[int]:
         """Those whose processes are known to have ended: of this machine, and their lock is free."""
-        return [view.id for view in workers if self._is_here(view.info) and self._is_free(view.id)]
+        here = {view.id: view.info.pid for view in workers if self._is_here(view.info) and view.id not in self._held}
+        self.neighbours.know(here)  # before their locks are looked at: whoever ends in between is heard of
+        return [worker for worker in here if self._is_free(worker)]
 
     def forget(self, worker: int) -> None:
         """Remove what a worker that is gone has left."""

@@ -19,6 +19,7 @@ state waiting for everybody outside of the store.
 from __future__ import annotations
 
 import abc
+import select
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -187,10 +188,10 @@ class Store(abc.ABC):
     ) -> Turn:
         """Settle what was done and claim what comes next, in one transaction.
 
-        Settling: an outcome counts only if its job is running with its token; else it is refused and changes nothing.
-        One that ends the job stores what it came to, frees its unique key (or keeps it for `keep_unique` seconds),
-        counts its group down, enqueues what the group or chain goes on with (a chain goes on only after `SUCCEED`; the
-        parts of a group that failed are told as such), gives up its gates.
+        Settling: an outcome counts only if `worker` runs its job, with its token; else it is refused, and changes
+        nothing. One that ends the job stores what it came to, frees its unique key (or keeps it for `keep_unique`
+        seconds), counts its group down, enqueues what the group or chain goes on with (a chain goes on only after
+        `SUCCEED`; the parts of a group that failed are told as such), gives up its gates.
 
         Claiming: jobs whose time has come are waiting first. Of each wanted task up to `count`, higher priorities
         first, of `queues` (empty: of all) that are not paused, as far as its rules allow; of all together at most
@@ -253,6 +254,16 @@ class Store(abc.ABC):
 
         Every worker calls it every second or so. Returns seconds until it is worth calling again; `None`: no hurry.
         """
+
+    def linger(self, seconds: float, wake: int) -> bool:
+        """Wait until the descriptor `wake` can be read; true, and at once, if another worker of this machine has died.
+
+        Workers that `upkeep` has seen are watched.
+        """
+        poll = select.poll()
+        poll.register(wake, select.POLLIN)
+        poll.poll(max(0.0, seconds) * 1000)
+        return False
 
     @abc.abstractmethod
     def schedules(self) -> list[ScheduleView]:

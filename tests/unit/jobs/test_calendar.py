@@ -79,6 +79,17 @@ def test_midnight_that_is_left_out():
     assert shown("*/30 0 10 3 *", "America/Havana", "2024-03-09", 1) == ["10 00:00 -0400"], "of the next year"
 
 
+def test_an_hour_that_comes_twice_across_midnight():
+    """A minute after midnight it was a minute after eleven again."""
+    assert shown("*/30 0 * * *", "America/St_Johns", "2010-11-06T12:00", 4) == [
+        "07 00:00 -0230",
+        "07 00:00 -0330",
+        "07 00:30 -0330",
+        "08 00:00 -0330",
+    ]
+    assert shown("0 0 * * *", "America/St_Johns", "2010-11-06T12:00", 2) == ["07 00:00 -0230", "08 00:00 -0330"]
+
+
 @pytest.mark.parametrize("tz", ["UTC", "Europe/Paris"])
 @pytest.mark.parametrize(
     ("expression", "first"),

@@ -73,12 +73,12 @@ def _virtual_time(all_: Tables, lane: Lane, key: str | None) -> float:
     return time
 
 
-def settle(all_: Tables, outcomes: Sequence[Outcome]) -> list[int]:
+def settle(all_: Tables, outcomes: Sequence[Outcome], worker: int | None = None) -> list[int]:
     """What became of attempts; the positions of those that are not the worker's any more."""
     refused: list[int] = []
     ended: list[tuple[JobRow, Outcome]] = []
     for at, outcome in enumerate(outcomes):
-        job = all_.mine(outcome.id, outcome.token)
+        job = all_.mine(outcome.id, outcome.token, worker)
         if job is None:
             refused.append(at)
         elif outcome.event not in (Event.RETRY, Event.RELEASE, Event.SNOOZE):

@@ -175,7 +175,7 @@ class MemoryStore(Store):
     ) -> Turn:
         """Settle and claim."""
         with self._tables(tell=bool(outcomes)) as all_:
-            refused = settle(all_, outcomes)
+            refused = settle(all_, outcomes, worker)
             make_due(all_)
             found: list[Claimed] = []
             more, opens = False, None

@@ -115,10 +115,12 @@ class Tables:
         """Jobs that a worker has."""
         return [job for job in self.jobs.values() if job.state is State.RUNNING and job.worker == worker]
 
-    def mine(self, job: int, token: int) -> JobRow | None:
-        """The running job whose last token this is."""
+    def mine(self, job: int, token: int, worker: int | None = None) -> JobRow | None:
+        """The running job whose last token this is; given a worker, only if that has it."""
         found = self.jobs.get(job)
-        return found if found is not None and found.state is State.RUNNING and found.token == token else None
+        if found is None or found.state is not State.RUNNING or found.token != token:
+            return None
+        return found if worker is None or worker == found.worker else None
 
 
 def fits(job: JobRow, which: Filter) -> bool:

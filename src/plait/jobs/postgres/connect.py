@@ -13,7 +13,7 @@ from plait.errors import StoreBusy, StoreError
 from plait.jobs.sql.schema import STEPS, VERSION
 from plait.jobs.sql.session import Row
 
-__all__ = ["Cursor", "PostgresSession", "migrate", "storable"]
+__all__ = ["Cursor", "PostgresSession", "migrate", "own", "storable"]
 
 #: Milliseconds for which a transaction that all others wait for may wait itself.
 LOCKING = 500
@@ -119,18 +119,18 @@ class PostgresSession:
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """All rows of a statement's result."""
         cursor = self._cursor()
-        cursor.execute(_own(sql), storable(values))
+        cursor.execute(own(sql), storable(values))
         return cursor.fetchall()
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement; how many rows it changed."""
         cursor = self._cursor()
-        cursor.execute(_own(sql), storable(values))
+        cursor.execute(own(sql), storable(values))
         return cursor.rowcount
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement for each of `rows`."""
-        self._cursor().executemany(_own(sql), [storable(row) for row in rows])
+        self._cursor().executemany(own(sql), [storable(row) for row in rows])
 
     def number_from(self, counter: str, last: int) -> None:
         """Go on above `last`."""
@@ -205,5 +205,6 @@ def _text(text: str) -> str:
 
 
 @cache
-def _own(sql: str) -> str:
+def own(sql: str) -> str:
+    """A statement of `plait.jobs.sql` in the driver's words."""
     return sql.replace("IN ?*", "= ANY(%s)").replace("?", "%s")

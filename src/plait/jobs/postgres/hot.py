@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import psycopg
+from psycopg.rows import tuple_row
 
-from plait.jobs.postgres.connect import storable
+from plait.jobs.postgres.connect import own, storable
 from plait.jobs.protocol import Event
-from plait.jobs.records import Outcome
+from plait.jobs.records import Draft, Outcome, Placed
 from plait.jobs.sql.claim import TAKEN, Lane
 from plait.jobs.sql.enqueue import COLUMNS
 from plait.jobs.sql.schema import DONE, RUNNING, WAITING
 from plait.jobs.sql.session import Row, Session
 from plait.jobs.sql.settle import settle as settle_each
 
-__all__ = ["Watermarks", "copy", "settle"]
+__all__ = ["Watermarks", "copy", "place_plain", "settle"]
 
 #: Seconds between two claims of a lane from its very beginning, at least; and how many times what such a claim takes.
 RESET, SHARE = 0.25, 20.0
+#: Jobs that are claimed by a plan that was made before.
+FEW = 50
 _TYPES = "int8 int8 int8 float8 float8 float8 text text text float8 int8 int8 bytea bytea"
 
 
@@ -31,6 +36,25 @@ def copy(connection: psycopg.Connection[Any], rows: Sequence[Row]) -> None:
         out.set_types(_TYPES.split())
         for row in rows:
             out.write_row(storable(row))
+
+
+_ONE = (
+    "INSERT INTO plait_job (id, lane, state, vt, created, gates, args) SELECT nextval('plait_job_seq'), id, "
+    f"{WAITING}, coalesce((SELECT vt FROM plait_fair WHERE lane = plait_lane.id AND key = ''), 0), ?, ?, ? "
+    "FROM plait_lane WHERE task = ? AND queue = ? AND rank = ? AND alone = 0 "
+    "AND NOT EXISTS (SELECT 1 FROM plait_moved) RETURNING id"
+)
+
+
+def place_plain(session: Session, draft: Draft, now: float) -> Placed | None:
+    """Store a job in one statement; `None`: it is none of those for which that can be done, nothing has happened."""
+    named = draft.unique is not None or draft.key is not None or draft.feed is not None
+    if named or draft.then or draft.of or draft.group or max(draft.at, now + draft.delay) > now:
+        return None
+    gates = json.dumps(draft.gates) if draft.gates else None
+    found = session.rows(_ONE, (now, gates, draft.args, draft.task, draft.queue, -draft.priority))
+    session.news = session.news or bool(found)
+    return Placed(found[0][0]) if found else None
 
 
 class Watermarks:
@@ -62,12 +86,21 @@ class Watermarks:
         return rows
 
 
+def fresh(session: Session, sql: str, values: Sequence[Any]) -> list[Row]:
+    """All rows of a statement that is planned anew, for these values: a plan that suits few rows ruins thousands."""
+    connection: psycopg.Connection[Any] = session.connection  # type: ignore[attr-defined]
+    return (
+        psycopg.Cursor(connection, row_factory=tuple_row).execute(own(sql), storable(values), prepare=False).fetchall()
+    )
+
+
 def _take(
     session: Session, lane: Lane, count: int, worker: int, now: float, mark: tuple[float, int] | None
 ) -> list[Row]:
     behind = "AND (vt, id) > (?, ?)" if mark is not None else ""
     # Materialised: else the planner may run the inner query again for rows, and lock more than it should.
-    return session.rows(
+    rows = session.rows if count < FEW else partial(fresh, session)
+    return rows(
         f"WITH next AS MATERIALIZED (SELECT id AS its FROM plait_job WHERE lane = ? AND state = {WAITING} {behind} "
         f"ORDER BY vt, id LIMIT ? FOR UPDATE SKIP LOCKED) UPDATE plait_job SET state = {RUNNING}, token = token + 1, "
         f"attempt = attempt + 1, worker = ?, started = ?, begun = NULL FROM next WHERE id = its RETURNING {TAKEN}",
@@ -82,12 +115,22 @@ _KEPT = "id, lane, attempt, crashes, token, created, started, key"
 _SETTLE = (
     "WITH came AS (SELECT * FROM unnest(?::bigint[], ?::bigint[], ?::bytea[], ?::float8[]) "
     "AS came (its, its_token, its_result, its_until)), "
-    f"gone AS (DELETE FROM plait_job USING came WHERE id = its AND token = its_token AND state + 0 = {RUNNING} "
-    f"AND worker + 0 = ? AND {_PLAIN} RETURNING {_KEPT}, its_result, its_until), "
+    "gone AS (DELETE FROM plait_job USING came WHERE id = ANY(?::bigint[]) AND id = its AND token = its_token "
+    f"AND state + 0 = {RUNNING} AND worker + 0 = ? AND {_PLAIN} RETURNING {_KEPT}, its_result, its_until), "
     f"kept AS (INSERT INTO plait_done ({_KEPT}, state, finished, until, result) "
     f"SELECT {_KEPT}, {DONE}, ?::float8, its_until, its_result FROM gone WHERE its_until > ?::float8) "
     "SELECT id, token FROM gone"
 )
+
+
+def _settle_many(session: Session, values: Sequence[Any]) -> list[Row]:
+    if len(values[0]) < FEW:
+        return session.rows(_SETTLE, values)
+    # The planner expects one row where thousands come, and would compare each with each.
+    session.run("SET LOCAL enable_nestloop = off")
+    rows = fresh(session, _SETTLE, values)
+    session.run("SET LOCAL enable_nestloop = on")
+    return rows
 
 
 def settle(session: Session, worker: int, outcomes: Sequence[Outcome], now: float) -> list[int]:
@@ -101,7 +144,7 @@ def settle(session: Session, worker: int, outcomes: Sequence[Outcome], now: floa
         chosen = [outcomes[at] for at in came.values()]
         ids, tokens, results = [o.id for o in chosen], [o.token for o in chosen], [o.result for o in chosen]
         until = [now + outcome.keep for outcome in chosen]
-        rows = session.rows(_SETTLE, (ids, tokens, results, until, worker, now, now))
+        rows = _settle_many(session, (ids, tokens, results, until, ids, worker, now, now))
         done = {came[job, token] for job, token in rows}
     rest = [at for at in range(len(outcomes)) if at not in done]
-    return [rest[at] for at in settle_each(session, [outcomes[at] for at in rest], now)] if rest else []
+    return [rest[at] for at in settle_each(session, worker, [outcomes[at] for at in rest], now)] if rest else []

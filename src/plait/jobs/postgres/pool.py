@@ -22,7 +22,7 @@ from psycopg.pq import TransactionStatus
 from plait.errors import StoreBusy, StoreError
 from plait.jobs.postgres.server import PATIENCE, Server, in_words
 
-__all__ = ["READ", "WRITE", "Pool", "Unsure"]
+__all__ = ["LIGHT", "READ", "WRITE", "Pool", "Unsure"]
 
 T = TypeVar("T")
 #: Connections of one process, at most.
@@ -32,6 +32,8 @@ IDLE = 60.0
 #: How many times a transaction that the server has undone is tried.
 TRIES = 8
 WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
+#: Waits for no disk: should the server crash, the last moments of these may not have happened.
+LIGHT = f"{WRITE}; SET LOCAL synchronous_commit = off"
 #: Sees one state of things.
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 

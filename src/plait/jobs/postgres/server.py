@@ -29,8 +29,14 @@ _CONNECTING = {
     "tcp_user_timeout": 20_000,
 }
 #: Settings of a session, unless the URL's own `options` have them. A process that was stopped in the middle of a
-#: transaction must not keep its locks from everybody else; the plans are short ones, not worth compiling.
-_SETTINGS = {"idle_in_transaction_session_timeout": "5s", "lock_timeout": f"{PATIENCE:.0f}s", "jit": "off"}
+#: transaction must not keep its locks from everybody else; the plans are short ones, not worth compiling, and one that
+#: was made when a table was empty must not go through all of it when it is full.
+_SETTINGS = {
+    "idle_in_transaction_session_timeout": "5s",
+    "lock_timeout": f"{PATIENCE:.0f}s",
+    "jit": "off",
+    "enable_seqscan": "off",
+}
 #: Those of one in which a task works, as long as it likes: it ends soon after the task's process.
 _TASK = {"client_connection_check_interval": "1s"}
 _SET = (

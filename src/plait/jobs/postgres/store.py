@@ -19,7 +19,7 @@ from plait.jobs.postgres.connect import PostgresSession, migrate
 from plait.jobs.postgres.joined import joined
 from plait.jobs.postgres.listen import Ear, Voice
 from plait.jobs.postgres.outlast import are_under_way, claims_under_way
-from plait.jobs.postgres.pool import READ, WRITE, Pool, Unsure
+from plait.jobs.postgres.pool import LIGHT, READ, WRITE, Pool, Unsure
 from plait.jobs.postgres.server import PATIENCE, Server
 from plait.jobs.postgres.texts import check_texts
 from plait.jobs.postgres.transact import transacting
@@ -89,8 +89,12 @@ class PostgresStore(SqlStore):
         self._ahead, self._asked = row[0] - (began + _steady()) / 2, time.monotonic()
 
     def write(self, work: Callable[[Session], T], *, durable: bool = True) -> T:
-        """Do `work` in a transaction that writes; several times, if the server undoes it."""
-        return self._transact(WRITE, work)
+        """Do `work` in a transaction that writes; several times, if the server undoes it.
+
+        A claim that a crash of the server has undone may be another worker's next, with the same token. What comes of
+        it counts once all the same: the worker's id is part of the fence.
+        """
+        return self._transact(WRITE if durable else LIGHT, work)
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Do `work` in a transaction that reads."""
@@ -154,6 +158,8 @@ class PostgresStore(SqlStore):
 
     def place(self, session: Session, drafts: Sequence[Draft], now: float, fan: Fan | None) -> tuple[list[Placed], int]:
         """Store jobs: many at once are copied."""
+        if len(drafts) == 1 and fan is None and (placed := hot.place_plain(session, drafts[0], now)) is not None:
+            return [placed], 0
         connection: psycopg.Connection[Any] | None = session.connection  # type: ignore[attr-defined]
         if connection is None or len(drafts) < MANY:
             return enqueue(session, drafts, now, fan)
@@ -227,4 +233,5 @@ class PostgresStore(SqlStore):
                 return
             self._closed = True
         self._voice.close()
+        self.presence.neighbours.close()
         self._pool.close()

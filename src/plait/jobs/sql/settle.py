@@ -31,25 +31,24 @@ _KEEP = (
     f"INSERT INTO plait_done ({WHOLE[4:]}, id, state, finished, until, error, traceback, result) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_MINE = f"WHERE id = ? AND token = ? AND state = {RUNNING}"
+_MINE = f"WHERE id = ? AND token = ? AND worker = ? AND state = {RUNNING}"
 
 
-def settle(session: Session, outcomes: Sequence[Outcome], now: float) -> list[int]:
-    """Settle each whose token is the last; the positions of those that were refused."""
+def settle(session: Session, worker: int, outcomes: Sequence[Outcome], now: float) -> list[int]:
+    """Settle each that is `worker`'s and whose token is the last; the positions of those that were refused."""
     refused: list[int] = []
     ended: list[tuple[Row, Outcome]] = []
     back: list[int] = []
     for at, outcome in enumerate(outcomes):
+        mine = outcome.id, outcome.token, worker
         if outcome.event in ENDS:
-            rows = session.rows(f"DELETE FROM plait_job {_MINE} RETURNING {WHOLE}", (outcome.id, outcome.token))
+            rows = session.rows(f"DELETE FROM plait_job {_MINE} RETURNING {WHOLE}", mine)
             ended += [(row, outcome) for row in rows]
         else:
-            rows = session.rows(
-                f"{BACK} {_MINE} AND cancel IS NULL RETURNING id", (*_back(outcome, now), outcome.id, outcome.token)
-            )
+            rows = session.rows(f"{BACK} {_MINE} AND cancel IS NULL RETURNING id", (*_back(outcome, now), *mine))
             back += [outcome.id] if rows else []
             if not rows:  # nobody wants it, or it is not ours
-                rows = session.rows(f"DELETE FROM plait_job {_MINE} RETURNING {WHOLE}", (outcome.id, outcome.token))
+                rows = session.rows(f"DELETE FROM plait_job {_MINE} RETURNING {WHOLE}", mine)
                 ended += [(row, stopped(outcome)) for row in rows]
         if not rows:
             refused.append(at)

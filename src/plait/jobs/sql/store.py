@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from plait.errors import QueueMoved
+from plait.jobs.presence import Presence
 from plait.jobs.protocol import State
 from plait.jobs.records import (
     Claimed,
@@ -72,7 +73,7 @@ class SqlStore(Store):
 
     def settle(self, session: Session, worker: int, outcomes: Sequence[Outcome], now: float) -> list[int]:
         """Settle outcomes; the positions of those that were refused."""
-        return settle.settle(session, outcomes, now)
+        return settle.settle(session, worker, outcomes, now)
 
     def claim(
         self, session: Session, worker: int, wants: Sequence[Want], queues: Collection[str], most: int, now: float
@@ -91,6 +92,8 @@ class SqlStore(Store):
 
     #: What people know it by.
     where: str
+    #: Which workers of this machine are alive.
+    presence: Presence
 
     def moved(self) -> str | None:
         """Where the queue has moved to, for good."""
@@ -207,12 +210,14 @@ class SqlStore(Store):
             session.news = False
             may_claim = bool(wants) and workers.is_leased(session, worker, now)  # first: who recovers it locks alike
             refused = self.settle(session, worker, outcomes, now) if outcomes else []
-            claim.make_due(session, now)
+            due = claim.next_due(session, now)
+            if due == 0.0:
+                claim.make_due(session, now)
+                due = claim.next_due(session, now)
             found: list[Claimed] = []
             more, opens = False, None
             if may_claim:
                 found, more, opens = self.claim(session, worker, wants, queues, most, now)
-            due = claim.next_due(session, now)
             soonest = min((wait for wait in (due, opens) if wait is not None), default=None)
             return Turn(tuple(refused), tuple(found), soonest, more), session.news
 
@@ -268,6 +273,10 @@ class SqlStore(Store):
         self.outage.tended()
         self.tell(news, ends=ends)
         return soon
+
+    def linger(self, seconds: float, wake: int) -> bool:
+        """Hear of the ends of neighbours."""
+        return self.presence.neighbours.wait(seconds, wake)
 
     @cached_property
     def sweep(self) -> Sweep:

@@ -168,6 +168,7 @@ class SqliteStore(SqlStore):
             return
         self._closed = True
         self._voice.close()
+        self.presence.neighbours.close()
         with self._reading:
             self._reader.close()
         self._writer.close()
@@ -177,17 +178,18 @@ class _Transaction:
     def __init__(self, store: SqliteStore, connection: apsw.Connection, job: int, token: int) -> None:
         self._store, self.connection, self._job, self._token = store, connection, job, token
         found = connection.execute(
-            f"SELECT 1 FROM plait_job WHERE id = ? AND token = ? AND state = {RUNNING}", (job, token)
+            f"SELECT worker FROM plait_job WHERE id = ? AND token = ? AND state = {RUNNING}", (job, token)
         ).fetchall()
         if not found:
             raise Stale(job)
+        self._worker: Any = found[0][0]
 
     def finish(self, result: bytes | None, keep: float) -> None:
         """Settle and commit."""
         outcome = Outcome(id=self._job, token=self._token, event=Event.SUCCEED, result=result, keep=keep)
         with in_words(self._store.path):
             session = SqliteSession(self.connection)
-            if self._store.settle(session, 0, [outcome], self._store.now()):
+            if self._store.settle(session, self._worker, [outcome], self._store.now()):
                 raise Stale(self._job)
             self.connection.execute("COMMIT")
         self._store.tell(session.news, ends=True)

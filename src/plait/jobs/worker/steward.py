@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -50,12 +52,14 @@ class Steward:
         self._ahead: float | None = None  # the store's clock, of the one that nobody sets
         self._notes: dict[int, Note] = {}
         self._lock = threading.Lock()
-        self._wake = threading.Event()
+        self._wakes: socket.socket | None = None
         self._stopping = False
-        self._thread = threading.Thread(target=self._work, name="plait-steward", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin."""
+        self._wakes, woken = socket.socketpair()
+        self._thread = threading.Thread(target=self._work, args=(woken,), name="plait-steward", daemon=True)
         self._thread.start()
 
     def take(self, note: Note) -> None:
@@ -63,7 +67,8 @@ class Steward:
         with self._lock:
             self._notes[note.id] = note
 
-    def _work(self) -> None:
+    def _work(self, woken: socket.socket) -> None:
+        woken.setblocking(False)
         upkeep = next_fire = 0.0
         while not self._stopping:
             now = time.monotonic()
@@ -88,8 +93,20 @@ class Steward:
                 log.debug("A round was left out: %s", error)
             except BaseException:
                 log.exception("The steward stumbled; it goes on.")
-            self._wake.wait(ROUND)
-            self._wake.clear()
+            if self._doze(woken):
+                upkeep = 0.0
+        woken.close()
+
+    def _doze(self, woken: socket.socket) -> bool:
+        """Until the next round; whether another worker of this machine has died."""
+        died = False
+        try:
+            died = self.store.linger(ROUND, woken.fileno())
+        except (PlaitError, OSError, ValueError):  # the store was closed
+            time.sleep(ROUND)
+        with contextlib.suppress(OSError):
+            woken.recv(4096)
+        return died
 
     def _jumped(self, now: float) -> bool:
         """Whether the store's clock was set meanwhile, or the machine slept."""
@@ -104,11 +121,15 @@ class Steward:
 
     def look(self) -> None:
         """Go round now."""
-        self._wake.set()
+        if self._wakes is not None:
+            with contextlib.suppress(OSError):
+                self._wakes.send(b"x")
 
     def stop(self) -> None:
         """End the thread."""
         self._stopping = True
-        self._wake.set()
-        if self._thread.is_alive():
+        self.look()
+        if self._thread is not None:
             self._thread.join(5.0)
+        if self._wakes is not None:
+            self._wakes.close()

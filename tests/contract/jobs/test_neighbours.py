@@ -1,0 +1,82 @@
+"""Who dies on this machine is heard of at once, and once."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from plait.jobs.neighbours import Neighbours
+
+pytestmark = pytest.mark.timeout(120)
+LONG = 60.0
+
+
+@pytest.fixture
+def sleeper():
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def wake():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield theirs
+
+
+@pytest.fixture
+def neighbours():
+    made = Neighbours()
+    yield made
+    made.close()
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_an_end_is_heard_of_at_once_and_only_once(neighbours, sleeper, wake):
+    neighbours.know({1: sleeper.pid, 2: os.getpid()})
+    sleeper.kill()
+    began = time.monotonic()
+    assert neighbours.wait(LONG, wake.fileno())
+    assert time.monotonic() - began < LONG / 2
+    neighbours.know({1: sleeper.pid, 2: os.getpid()})  # nobody has recovered it yet
+    assert not neighbours.wait(0.0, wake.fileno())
+
+
+def test_a_wake_ends_the_wait(neighbours, sleeper):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        neighbours.know({1: sleeper.pid})
+        ours.send(b"x")
+        assert not neighbours.wait(LONG, theirs.fileno())
+
+
+def test_who_is_gone_already_is_left_to_the_look_at_its_lock(neighbours, sleeper, wake):
+    sleeper.kill()
+    sleeper.wait()
+    neighbours.know({1: sleeper.pid})
+    assert not neighbours.wait(0.0, wake.fileno())
+
+
+def test_nothing_stays_open(sleeper):
+    before = open_descriptors()
+    neighbours = Neighbours()
+    neighbours.know({1: sleeper.pid, 2: os.getpid()})
+    neighbours.know({2: os.getpid()})
+    neighbours.close()
+    assert open_descriptors() == before
+
+
+def test_without_process_descriptors_nothing_is_heard(neighbours, sleeper, wake, monkeypatch):
+    monkeypatch.setenv("PLAIT_WITHOUT", "pidfd")
+    neighbours.know({1: sleeper.pid})
+    sleeper.kill()
+    assert not neighbours.wait(0.0, wake.fileno())
