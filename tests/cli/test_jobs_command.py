@@ -1,15 +1,18 @@
 """`plait jobs`: what operators see, and what they do."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
 import plait
-from plait.jobs.protocol import Event
-from plait.jobs.records import Outcome, Want, WorkerInfo
+from plait.cli.job_words import list_of
+from plait.jobs.protocol import Event, State
+from plait.jobs.records import Outcome, Snapshot, Want, WorkerInfo
 from tests.contract.terminal import Terminal
 
 pytestmark = pytest.mark.timeout(300)  # real processes, on machines that have other things to do
@@ -71,6 +74,21 @@ def test_jobs_are_listed_and_filtered(shell, store):
     assert f"There may be more: --before {every[1]}" in shell.said("jobs", "ls", store, "-n", 2)
     assert listed(shell.said("jobs", "dead", store, "--json")) == [ids["failed"]]
     assert "There are no such jobs." in shell.said("jobs", "ls", store, "--task", "nothing")
+
+
+@pytest.mark.parametrize("width", [72, 80, 120])
+def test_a_long_error_leaves_room_for_what_it_is_an_error_of(width):
+    """It is the one thing in a list that may be cut short."""
+    known = {"queue": "default", "state": State.FAILED, "attempt": 2, "error": "ValueError: " + "far too long " * 40}
+    said = io.StringIO()
+    console = Console(file=said, width=width)
+    console.print(list_of([Snapshot(id=12345, task="thumbnail", **known)], now=90.0))
+    lines = said.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    (line,) = [line for line in lines if "12345" in line]
+    assert line.split()[:5] == ["12345", "thumbnail", "default", "failed", "2"]
+    assert "Va" in line
+    assert "…" in line
 
 
 def test_a_job_is_shown_whole(shell, store):
@@ -218,3 +236,11 @@ def test_a_queue_is_moved_and_says_so(shell, store):
     assert "has moved to" in shell.refused("jobs", "cancel", store, ids["waiting"])
     assert "has moved to" in shell.refused("jobs", "move", store, other)
     assert "has moved to" in shell.refused("work", "app:jobs")
+
+
+def test_a_time_that_no_calendar_has_is_shown_all_the_same(shell, store):
+    """Milliseconds that were taken for seconds."""
+    with plait.Jobs(store) as jobs:
+        job = jobs.task(name="double")(lambda n: 2 * n).with_(at=1_800_000_000_000.0).enqueue(1)
+    assert "1800000000000 s after 1970" in shell.said("jobs", "show", store, str(job.id))
+    assert "scheduled" in shell.said("jobs", "ls", store)

@@ -1,6 +1,9 @@
 """`plait work`: what it says, what it does when it is to end, and how it ends."""
 
+import contextlib
 import signal
+import subprocess
+import sys
 import threading
 
 import msgspec
@@ -94,6 +97,24 @@ def test_what_does_not_end_in_time_is_handed_back(shell, until):
         assert "1 jobs were handed back" in shell.heard()
         shown = jobs.store.show(job)
         assert (shown.state, shown.attempt) == ("waiting", 0)
+
+
+def test_it_ends_in_good_order_when_nobody_hears_it_any_more(shell, until):
+    """Ctrl-C at `plait work app:jobs 2>&1 | tee log` ends `tee`, too, and first."""
+    with plait.Jobs(f"sqlite:///{shell.folder}/jobs.db") as jobs:
+        (job,) = enqueue(jobs, "wait", seconds=2.0)
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "plait", "work", "app:jobs", "--grace", "120"],
+            cwd=shell.folder,
+            env=shell.environment,
+            stderr=subprocess.PIPE,
+        )
+        with contextlib.closing(worker.stderr):
+            until(lambda: list(shell.folder.glob("begun-*")), seconds=120, what="the job")
+        worker.send_signal(signal.SIGINT)
+        assert worker.wait(120) == 0
+        assert jobs.job(job).result(timeout=1) == "waited"
+        assert jobs.store.workers() == []
 
 
 def test_a_second_signal_hurries_it(shell, until):

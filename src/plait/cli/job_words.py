@@ -29,7 +29,10 @@ def stamp(seconds: float | None) -> str:
     """A time as a reader's clock has it; times of today without the date."""
     if seconds is None:
         return ""
-    when = datetime.fromtimestamp(seconds, UTC).astimezone()
+    try:
+        when = datetime.fromtimestamp(seconds, UTC).astimezone()
+    except (OverflowError, ValueError, OSError):  # milliseconds taken for seconds, perhaps: no calendar goes so far
+        return f"{seconds:.0f} s after 1970"
     today = when.date() == datetime.now(UTC).astimezone().date()
     return when.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -96,15 +97,15 @@ class Working:
         """Wait; where the queue has moved to, if that is why."""
         looked = time.monotonic()
         while not self._asked.wait(LOOK):
-            if self.burst and worker.finished and not self._left(jobs):
-                return None
-            if time.monotonic() - looked > MOVED:
-                looked = time.monotonic()
-                try:
+            try:
+                if self.burst and worker.finished and not self._left(jobs):
+                    return None
+                if time.monotonic() - looked > MOVED:
+                    looked = time.monotonic()
                     if (to := jobs.store.moved()) is not None:
                         return to
-                except PlaitError:  # the worker has said so, and goes on trying
-                    continue
+            except PlaitError:  # the worker has said so, and goes on trying
+                continue
         return None
 
     def _left(self, jobs: Jobs) -> bool:
@@ -116,8 +117,10 @@ class Working:
         )
 
     def _tell(self, what: str) -> None:
+        """Say it if anybody hears it: Ctrl-C ends what this is piped to (`| tee log`) too, and jobs are to end well."""
         if not self.quiet:
-            print(f"plait: {what}", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):
+                print(f"plait: {what}", file=sys.stderr, flush=True)
 
     def _caught(self, number: int, frame: FrameType | None) -> Any:
         self._signals.append(number)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypedDict
 
@@ -15,7 +18,7 @@ from plait.policy.retry import Retry
 from plait.surface.calls import is_async
 from plait.surface.options import rules_from
 
-__all__ = ["Declared", "Home", "TaskOptions", "declare"]
+__all__ = ["Declared", "Home", "TaskOptions", "declare", "is_said_again"]
 
 #: Options of a task that say how a job is enqueued, and how its results are kept; the others are `plait.map`'s.
 _ENQUEUE = ("queue", "priority", "key")
@@ -82,6 +85,11 @@ def declare(function: Callable[..., Any], transactional: bool, options: Mapping[
         if option not in TaskOptions.__annotations__:
             raise UnknownOption("option", option, TaskOptions.__annotations__)
     name = _name(function, options.get("name"))
+    try:
+        inspect.signature(function)
+    except (TypeError, ValueError):
+        wants = "nobody can tell what arguments it takes: call it in a function of your own, and make that a task"
+        raise OptionError("task", function, wants) from None
     if transactional and is_async(function):
         raise OptionError("transactional", True, "an async function cannot have it: make it a plain one")
     engine = {option: options[option] for option in _ENGINE if option in options}
@@ -130,6 +138,13 @@ def _name(function: Any, given: Any) -> str:
     if not isinstance(name, str) or not name or (given is None and name == "<lambda>"):
         raise OptionError("name", name, 'jobs are stored under the name of their task: say name="..."')
     return name
+
+
+def is_said_again(before: Any, function: Any) -> bool:
+    """Whether it is the same function of a notebook or a prompt, whose cell was run again, perhaps changed."""
+    names = [(getattr(one, "__module__", None), getattr(one, "__qualname__", None)) for one in (before, function)]
+    file = getattr(sys.modules["__main__"], "__file__", None)  # "<stdin>" may be one that is none
+    return names[0] == names[1] and names[0][0] == "__main__" and not (file and os.path.exists(file))
 
 
 def _seconds(option: str, value: Any) -> float:

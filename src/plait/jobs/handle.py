@@ -94,8 +94,8 @@ class Job(Generic[R]):
         try:
             return future.result(timeout)
         except TimeoutError:
-            if future.done():
-                raise
+            if future.done():  # at the last moment; or what it failed with is a TimeoutError, too
+                return future.result()
             raise self._too_late(timeout or 0.0) from None
         finally:
             self._client.awaiting.forget(self.id, future)
@@ -112,7 +112,7 @@ class Job(Generic[R]):
             ended = await asyncio.wait_for(asyncio.wrap_future(future), timeout)
         except TimeoutError:
             if future.done() and not future.cancelled():
-                raise
+                return self._value(future.result())
             raise await asyncio.to_thread(self._too_late, timeout or 0.0) from None
         finally:
             awaiting.forget(self.id, future)
@@ -147,10 +147,10 @@ class Job(Generic[R]):
         return _job, (self._client, self.id, self.task, read, self.fresh)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Job) and other.id == self.id and other._client.url == self._client.url
+        return isinstance(other, Job) and other.id == self.id and other._client.place == self._client.place
 
     def __hash__(self) -> int:
-        return hash((self.id, self._client.url))
+        return hash((self.id, self._client.place))
 
     def __repr__(self) -> str:
         named = f" of {self.task}" if self.task else ""

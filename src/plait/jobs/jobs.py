@@ -14,7 +14,7 @@ from plait.events import Event, Hub
 from plait.jobs.calendar import calendar_of
 from plait.jobs.client import Client
 from plait.jobs.codec import LARGEST
-from plait.jobs.declare import Home, TaskOptions, declare
+from plait.jobs.declare import Home, TaskOptions, declare, is_said_again
 from plait.jobs.handle import Group, Job
 from plait.jobs.records import Fan
 from plait.jobs.schedules import Schedule, Schedules, called_with, checked_schedule
@@ -45,8 +45,8 @@ class Jobs:
     Parameters:
         url: `"sqlite:///FILE"`, `"postgresql://USER@HOST/DATABASE"`, or `"memory://"` for tests, where all jobs run in
             this process whatever their `model=`. Nothing is opened before the first job is enqueued or looked for.
-        keep: seconds for which jobs that are done are kept, with their results; keep_failed: those that failed or were
-            cancelled.
+        keep: seconds for which jobs that are done are kept, with their results; keep_failed: those that failed, or were
+            stopped while they ran. Those cancelled before, or ended by crashes of workers, are kept for a week.
         max_bytes: that the arguments of a job, or its result, may have.
         store: one that is open already, instead of `url`'s (for tests).
 
@@ -101,7 +101,7 @@ class Jobs:
             queue, priority, key: as in `JobTask.with_`, for all its jobs.
             model, workers, width, timeout, resources, memory, on_crash: as in `plait.map`. `model="auto"` chooses among
                 worker processes: a job that kills its process does not kill the worker.
-            retries: a count or a `Retry`; the waits are kept in the store.
+            retries: a count or a `Retry`, whose `until=` counts from when a job is stored; waits are kept in the store.
             rate, limit: as in `plait.map`, kept by all workers together; `key=` functions get the job's arguments.
             keep, keep_failed: seconds, instead of the queue's.
             transactional: the function's first argument is the store's own connection, with a transaction open that
@@ -118,7 +118,7 @@ class Jobs:
         home = Home(self._client.place, self._client.in_memory, self.keep, self.keep_failed, self.max_bytes)
         declared = declare(function, transactional, options, home)
         name = declared.spec.name
-        if name in self.tasks:
+        if name in self.tasks and not is_said_again(self.tasks[name].__plait_function__, function):
             raise OptionError("name", name, "this queue has a task of that name already: give one another name=")
         self.tasks[name] = task = JobTask(
             function,
@@ -153,6 +153,8 @@ class Jobs:
             on_error: what it gets where parts failed: `"raise"`: it fails at once; `"skip"`: the other results;
                 `"return"`: a `plait.Failure` in the place of each.
         """
+        if on_error not in ("raise", "skip", "return"):
+            raise OptionError("on_error", on_error, 'it takes "raise", "skip" or "return"')
         prepared = [self._checked(part) for part in parts]
         last = None
         if then is not None:
@@ -238,8 +240,8 @@ class Jobs:
         return Worker(
             self.store,
             self._specs(),
-            queues=tuple(queues),
-            concurrency=concurrency or MOST,
+            queues=queues,
+            concurrency=MOST if concurrency is None else concurrency,
             hub=self.hub,
             fire=firing.fire,
             pulse=pulse and not self._client.in_memory,

@@ -14,7 +14,7 @@ __all__ = ["Neighbours"]
 class Neighbours:
     """Process descriptors of workers. Where the system has none (not Linux), nothing is heard.
 
-    Concurrency: belongs to one thread.
+    Concurrency: one thread waits; others may say who is there meanwhile.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Neighbours:
     def know(self, workers: Mapping[int, int]) -> None:
         """These are there: the process id of each worker. Whoever is no longer among them is forgotten."""
         for worker in self._descriptors.keys() - workers.keys():
-            os.close(self._descriptors.pop(worker))
+            self._let_go(worker)
         self._ended &= workers.keys()
         if not capabilities().pidfd:
             return
@@ -39,14 +39,19 @@ class Neighbours:
         """Wait until one has ended, or the descriptor `wake` can be read; whether one has. Each is told of once."""
         poll = select.poll()
         poll.register(wake, select.POLLIN)
-        of = {descriptor: worker for worker, descriptor in self._descriptors.items()}
+        of = {descriptor: worker for worker, descriptor in list(self._descriptors.items())}
         for descriptor in of:
             poll.register(descriptor, select.POLLIN)
         ended = [of[descriptor] for descriptor, _ in poll.poll(max(0.0, seconds) * 1000) if descriptor in of]
         for worker in ended:
-            os.close(self._descriptors.pop(worker))
+            self._let_go(worker)
             self._ended.add(worker)
         return bool(ended)
+
+    def _let_go(self, worker: int) -> None:
+        descriptor = self._descriptors.pop(worker, None)
+        if descriptor is not None:  # else it was forgotten meanwhile
+            os.close(descriptor)
 
     def close(self) -> None:
         """Forget all."""

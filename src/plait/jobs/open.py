@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from plait.errors import MissingExtra, OptionError
 from plait.jobs.store import Store
@@ -31,7 +33,7 @@ def checked_url(url: object) -> str:
         return url
     if scheme == "memory" and found:
         return url
-    hint = '; for tests there is "memory://"' if scheme == "sqlite" else ""
+    hint = "; for a SQLite file: three slashes, and its path" if scheme.startswith("sqlite") else ""
     raise OptionError("url", shown_url(url), _WANTS + hint)
 
 
@@ -50,18 +52,27 @@ def open_store(url: str) -> Store:
     """
     url = checked_url(url)
     if url.startswith("sqlite"):
-        from plait.jobs.sqlite.store import SqliteStore
-
+        with _needing("apsw", "Jobs in a SQLite file", "jobs"):
+            from plait.jobs.sqlite.store import SqliteStore
         return SqliteStore(url.removeprefix("sqlite:///"))
     if url.startswith("memory"):
         from plait.jobs.memory.store import MemoryStore
 
         return MemoryStore()
-    try:
+    with _needing("psycopg", "Jobs in PostgreSQL", "postgres"):
         from plait.jobs.postgres.store import PostgresStore
-    except MissingExtra:
-        raise
     return PostgresStore(url)
+
+
+@contextmanager
+def _needing(driver: str, what: str, extra: str) -> Iterator[None]:
+    """Say which extra is to be installed, whichever of a store's modules asks for its driver first."""
+    try:
+        yield
+    except ImportError as error:  # psycopg without its library names no module
+        if isinstance(error, MissingExtra) or (error.name or driver).partition(".")[0] != driver:
+            raise
+        raise MissingExtra(what, driver, extra) from error
 
 
 def share_store(url: str, store: Store) -> None:

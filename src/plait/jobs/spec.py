@@ -48,5 +48,7 @@ class TaskSpec:
 
     @property
     def rules_alone(self) -> Rules:
-        """The same for a job that may have killed its worker: alone in a process."""
+        """The same for a job that may have killed its worker: alone in a process, where that can reach its store."""
+        if self.url.startswith("memory"):
+            return replace(self.rules, model=Placement("here", "loop" if self.is_async else "threads", width=1))
         return replace(self.rules, model=Placement("processes", "loop" if self.is_async else "serial", 1, 1))

@@ -52,7 +52,8 @@ class Prepared(Generic[R]):
         self.task, self.args, self.kwargs = task, args, kwargs
 
     def encoded(self, *, fed: bool = False) -> Draft:
-        """As it is stored; with `fed`, its first argument is still to come."""
+        """As it is stored; with `fed`, its first argument is still to come. Raises what `check_draft` does."""
+        self.task.check_draft()
         return self.task.drafted(self.args, self.kwargs, fed=fed)
 
     def __repr__(self) -> str:
@@ -128,7 +129,7 @@ class JobTask(Task[P, R]):
 
         Parameters:
             calls: tuples of positional arguments, dicts of named ones, or drafts (`JobTask.draft`), which a type
-                checker compares with the function.
+                checker compares with the function; what a draft's own `with_` says goes before this task's.
         """
         drafts = []
         for at, call in enumerate(calls):
@@ -137,7 +138,7 @@ class JobTask(Task[P, R]):
             elif isinstance(call, Mapping):
                 drafts.append(self.drafted((), call))
             elif isinstance(call, Prepared) and call.task.name == self.name:
-                drafts.append(self.drafted(call.args, call.kwargs))
+                drafts.append(self._besides(call.task).drafted(call.args, call.kwargs))
             else:
                 why = f"call {at} is {call!r}: enqueue_many takes tuples, like [(1,), (2,)], or dicts of arguments."
                 raise ArgumentRefused(self.name, why)
@@ -172,6 +173,21 @@ class JobTask(Task[P, R]):
         made.__dict__.update(self.__dict__)
         made._enqueueing = {**self._enqueueing, **options}
         return made
+
+    def _besides(self, other: JobTask[..., Any]) -> JobTask[P, R]:
+        """This task, enqueued as `other` is wherever a `with_` of that says so."""
+        if other is self or other is self._root:
+            return self
+        other.check_draft()
+        was: Any = self._root._enqueueing
+        said: Any = {name: value for name, value in other._enqueueing.items() if value != was.get(name)}
+        return self._copy(said)
+
+    def check_draft(self) -> None:
+        """Refuse a `connection=` of its own for what is stored together with others."""
+        if (own := self._enqueueing.get("connection")) is not None:
+            wants = "drafts are stored together: give it to group(), chain() or enqueue_many(), not to each of them"
+            raise OptionError("connection", own, wants)
 
     def one_at_a_time(self) -> None:
         """Have the jobs of one schedule run one after the other: they pass a gate of the schedule's."""
@@ -274,7 +290,10 @@ _WANTS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "delay": (lambda value: _is_number(value) and 0 <= value < float("inf"), "it takes seconds from 0"),
     "at": (_is_time, "it takes a datetime with a time zone, or seconds since the epoch"),
     "priority": (_is_priority, f"it takes a whole number from -{PRIORITIES} to {PRIORITIES}; higher ones come first"),
-    "queue": (lambda value: value is not None and _is_text(value), "it takes a name"),
+    "queue": (
+        lambda value: value is not None and _is_text(value) and "," not in value,
+        "it takes a name without commas",
+    ),
     "unique": (_is_text, "it takes a text of up to 500 characters, or None"),
     "unique_for": (lambda value: _is_number(value) and value >= 0, "it takes seconds from 0"),
     "key": (_is_text, "it takes a text of up to 500 characters, or None"),

@@ -178,6 +178,8 @@ def test_what_is_no_draft_or_another_queues():
         jobs.group([double.draft(1)], then=other.total.draft())
     with pytest.raises(OptionError, match="at least one draft"):
         jobs.chain()
+    with pytest.raises(OptionError, match=r"on_error='ignore' .*\"raise\", \"skip\" or \"return\""):
+        jobs.group([double.draft(1)], on_error="ignore")
 
 
 def test_a_group_is_cancelled(at):

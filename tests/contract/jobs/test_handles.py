@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from plait import JobCancelled, JobFailed, Jobs, JobUnknown, ResultTimeout, StoreError
 from plait.jobs import Job, State
+from plait.jobs.records import Ended
 from plait.jobs.testing import MemoryStore, VirtualClock
 from tests.contract.jobs import desk
 from tests.contract.jobs.desk import Picture
@@ -313,6 +315,29 @@ def test_handles_of_local_tasks_travel_as_plain_ones():
 
 
 @pytest.mark.timeout(300)
+def test_handles_of_different_queues_in_memory_are_not_equal():
+    with on("memory://") as one, on("memory://") as two:
+        jobs = [one.tasks["double"].enqueue(1), two.tasks["double"].enqueue(1)]
+        assert jobs[0].id == jobs[1].id
+        assert len({*jobs, one.job(jobs[0].id)}) == 2
+
+
+def test_a_result_that_comes_at_the_last_moment_is_had():
+    """Between the end of the waiting and the look at why it ended."""
+
+    class Late(Future):
+        def result(self, timeout=None):
+            if timeout is None:
+                return super().result()
+            self.set_result(Ended(1, State.DONE, b"\x2a"))
+            raise TimeoutError
+
+    with on("memory://") as jobs:
+        job = jobs.tasks["double"].enqueue(1)
+        jobs._client.awaiting.end_of = lambda job: Late()
+        assert job.result(0.01) == 42
+
+
 def test_progress_and_cancelling_of_a_running_job(tmp_path, until):
     jobs = Jobs(f"sqlite:///{tmp_path / 'jobs.db'}")
     task = jobs.task(desk.until_file.__plait_function__)

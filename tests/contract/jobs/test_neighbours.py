@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -80,3 +81,29 @@ def test_without_process_descriptors_nothing_is_heard(neighbours, sleeper, wake,
     neighbours.know({1: sleeper.pid})
     sleeper.kill()
     assert not neighbours.wait(0.0, wake.fileno())
+
+
+def test_one_that_ends_while_it_is_forgotten_does_not_end_who_waits():
+    """A client of the worker's process looks after the store, or closes it, while the worker lingers."""
+    raised = []
+
+    def waits(neighbours, wake):
+        try:
+            neighbours.wait(LONG, wake)
+        except BaseException as error:
+            raised.append(error)
+
+    for _ in range(20):
+        neighbours, process = Neighbours(), subprocess.Popen(["sleep", "1000"])
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            neighbours.know({1: process.pid})
+            thread = threading.Thread(target=waits, args=(neighbours, theirs.fileno()))
+            thread.start()
+            time.sleep(0.002)  # most often it waits by now
+            process.kill()
+            neighbours.close()
+            ours.send(b"x")
+            thread.join()
+            process.wait()
+    assert raised == []

@@ -93,6 +93,27 @@ def test_a_task_cannot_commit_by_itself(store: PostgresStore) -> None:
     assert store.states([job.id]) == {job.id: State.RUNNING}
 
 
+def test_a_task_that_closes_its_connection_has_failed(store: PostgresStore) -> None:
+    """It is no trouble of the store's, for which the job would be put off again and again."""
+    _, job = claimed(store)
+    with store.transact(job.id, job.token) as transaction:
+        transaction.connection.close()
+        with pytest.raises(RuntimeError, match="has closed its connection"):
+            transaction.finish(None, 60.0)
+    assert store.states([job.id]) == {job.id: State.RUNNING}
+
+
+@pytest.mark.parametrize("sql", ["COMMIT", "ROLLBACK"])
+def test_a_task_that_ends_its_transaction_in_sql_is_not_done(store: PostgresStore, sql: str) -> None:
+    """Nothing would be left of its effects, or nothing of the fence."""
+    _, job = claimed(store)
+    with store.transact(job.id, job.token) as transaction:
+        transaction.connection.execute(sql)
+        with pytest.raises(RuntimeError, match="has ended its transaction"):
+            transaction.finish(None, 60)
+    assert store.states([job.id]) == {job.id: State.RUNNING}
+
+
 def test_its_backend_is_killed(store: PostgresStore, kill: Callable[[str], int]) -> None:
     """Before the commit: nothing has happened, and it is the store that is blamed, not the task."""
     _, job = claimed(store)

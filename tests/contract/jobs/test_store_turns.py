@@ -129,12 +129,13 @@ def test_a_part_of_a_group_is_kept_while_the_group_needs_it(bench: Bench):
     assert bench.states(placed[0].id) == ["done"]
 
 
-def test_turns_of_a_worker_that_is_not_known_settle_but_do_not_claim(bench: Bench):
+def test_turns_of_a_worker_that_is_not_known_neither_settle_nor_claim(bench: Bench):
     worker, job, other = bench.worker(), bench.put(), bench.put()
     (claimed,) = bench.claim(worker)
     turn = bench.store.turn(99_999, [outcome(claimed)], [Want("t", 1)])
-    assert (turn.refused, turn.claimed) == ((), ())
-    assert bench.states(job, other) == ["done", "waiting"]
+    assert (turn.refused, turn.claimed) == ((0,), ())
+    assert bench.states(job, other) == ["running", "waiting"]
+    assert bench.settle(worker, claimed)
 
 
 # --- claiming --------------------------------------------------------------------------------------------------------

@@ -3,6 +3,9 @@
 import asyncio
 import functools
 import pickle
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import apsw
@@ -50,6 +53,42 @@ def test_names():
     assert jobs.task(name="one more")(functools.partial(add, 1)).name == "one more"
 
 
+def test_what_tells_nobody_its_arguments_is_refused_where_it_is_made_a_task():
+    with pytest.raises(OptionError, match="what arguments it takes"):
+        Jobs("memory://").task(time.sleep)
+
+
+def test_a_cell_of_a_notebook_may_be_run_again(tmp_path):
+    """A name that is taken is refused in files, where it is a mistake; a cell is run again after each change."""
+    cell = "@jobs.task\ndef f(n: int) -> int:\n    return {}"
+    script = f"""
+import plait
+jobs = plait.Jobs("sqlite:///{tmp_path}/jobs.db")
+for factor in (2, 3):
+    exec({cell!r}.format(f"n * {{factor}}"))
+    job = f.enqueue(7)
+    with jobs.worker():
+        print(job.result(timeout=60))
+try:
+    jobs.task(name="f")(abs)
+except plait.OptionError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-"], input=script, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stderr == ""
+    *results, refused = done.stdout.splitlines()
+    assert results == ["14", "21"]
+    assert "a task of that name already" in refused
+
+
+@pytest.mark.parametrize(
+    "options", [{"queues": "media"}, {"queues": (1,)}, {"concurrency": 0}, {"concurrency": "many"}], ids=repr
+)
+def test_options_of_a_worker_are_checked(options):
+    with pytest.raises(OptionError, match=next(iter(options))):
+        Jobs("memory://").worker(**options)
+
+
 def test_options_are_checked_where_they_are_written():
     jobs = Jobs("memory://")
     with pytest.raises(UnknownOption, match="Did you mean 'retries'"):
@@ -73,6 +112,7 @@ def test_options_are_checked_where_they_are_written():
         ("unique", "", "up to 500 characters"),
         ("key", 7, "up to 500 characters"),
         ("queue", None, "a name"),
+        ("queue", "media,default", "without commas"),  # plait work --queues could not say it
     ],
 )
 def test_what_with_takes(option, value, words):
@@ -142,6 +182,35 @@ def test_many_are_enqueued_all_or_none(jobs):
         with pytest.raises(ArgumentRefused, match=words):
             task.enqueue_many([(1,), (2,), bad])
     assert task.enqueue_many([]) == []
+
+
+def test_what_a_draft_says_of_itself_goes_before_what_is_said_of_all(jobs):
+    task = jobs.task(queue="media")(add)
+    drafts = [task.draft(1), task.with_(priority=7).draft(2), task.with_(queue="own", key="k").draft(3)]
+    shown = [job.show() for job in task.with_(priority=3, queue="all").enqueue_many(drafts)]
+    assert [(one.priority, one.queue, one.key) for one in shown] == [
+        (3, "all", None),
+        (7, "all", None),
+        (3, "own", "k"),
+    ]
+
+
+@pytest.mark.parametrize("how", ["group", "then", "chain", "many"])
+def test_a_draft_with_a_connection_of_its_own_is_refused(jobs, tmp_path, how):
+    """What was stored all the same, but outside of the caller's transaction, would be there after a rollback."""
+    task = jobs.task(name="add")(lambda a, b=2: a + b)
+    jobs.store  # noqa: B018 - the tables are there from now on
+    connection = apsw.Connection(str(tmp_path / "jobs.db"))
+    draft = task.with_(connection=connection).draft(1)
+    enqueue = {
+        "group": lambda: jobs.group([draft]),
+        "then": lambda: jobs.group([task.draft(1)], then=draft),
+        "chain": lambda: jobs.chain(task.draft(1), draft),
+        "many": lambda: task.enqueue_many([draft]),
+    }
+    with pytest.raises(OptionError, match=r"connection=.*stored together"):
+        enqueue[how]()
+    assert jobs.store.find(Filter()) == []
     assert jobs.store.find(Filter()) == []
 
 

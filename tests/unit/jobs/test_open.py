@@ -46,6 +46,28 @@ def test_what_names_no_store_is_refused_with_what_does(url: object):
         checked_url(url)
 
 
+def test_a_file_url_with_too_few_slashes_is_told_how_many():
+    with pytest.raises(OptionError, match="three slashes"):
+        checked_url("sqlite://jobs.db")
+
+
+@pytest.mark.parametrize(
+    ("url", "driver", "extra"), [("sqlite:///{}/x.db", "apsw", "jobs"), ("postgresql:///x", "psycopg", "postgres")]
+)
+def test_a_driver_that_is_missing_is_asked_for_by_its_extra(python, tmp_path: Path, url: str, driver: str, extra: str):
+    done = python(f"""
+        import sys
+        sys.modules["{driver}"] = None
+        import plait
+        jobs = plait.Jobs("{url.format(tmp_path)}")
+        try:
+            jobs.store
+        except plait.MissingExtra as error:
+            print(error)
+    """)
+    assert f"needs {driver}, which is not installed. Run: pip install 'plait[{extra}]'" in done.stdout, done.stderr
+
+
 def test_each_url_opens_its_kind_of_store(tmp_path: Path):
     store = open_store(f"sqlite:///{tmp_path}/jobs.db")
     assert isinstance(store, SqliteStore)

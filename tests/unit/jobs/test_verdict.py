@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from plait.errors import ItemTimeout, JobCancelled, JobFailed, Stale, StoreBusy, WorkerLost
 from plait.failure import Failure
 from plait.jobs.codec import Misfit
-from plait.jobs.protocol import FENCED, Event
+from plait.jobs.protocol import CRASHES, FENCED, Event
 from plait.jobs.worker.perform import Hindered, Order, PartsFailed, Snooze
 from plait.jobs.worker.verdict import HINDERED, LONGEST, MISFIT, PATIENCE, bare, verdict
 from plait.policy.retry import Retry
@@ -47,12 +47,18 @@ def test_the_attempt_counts_that_the_store_has_counted():
     assert verdict(engine, Retry(2), 60.0, BORN, lambda: 0.0).event is Event.FAIL
 
 
-@pytest.mark.parametrize("lost", [WorkerLost, ItemTimeout])
-def test_lost_workers_and_timeouts_are_failures_like_others(lost):
-    error = lost.__new__(lost)
-    Exception.__init__(error, "it is gone")
-    assert decided(error, Retry(1)).event is Event.RETRY
-    assert decided(error).event is Event.FAIL
+def test_timeouts_and_a_worker_that_was_lost_once_are_failures_like_others():
+    """One: with `on_crash="fail"`."""
+    timeout = ItemTimeout.__new__(ItemTimeout)
+    Exception.__init__(timeout, "it took too long")
+    for error in (WorkerLost(1, "killed by SIGKILL", 1), timeout):
+        assert decided(error, Retry(1)).event is Event.RETRY
+        assert decided(error).event is Event.FAIL
+
+
+def test_what_has_killed_its_process_three_times_is_given_up_whatever_retries_are_left():
+    error = WorkerLost(1, "killed by SIGKILL", CRASHES)
+    assert decided(error, Retry(5)).event is Event.FAIL
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1), st.integers(1, 5))

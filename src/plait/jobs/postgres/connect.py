@@ -112,21 +112,22 @@ class PostgresSession:
         assert self.connection is not None
         return psycopg.Cursor(self.connection, row_factory=tuple_row)
 
+    def _execute(self, sql: str, values: Sequence[Any]) -> Cursor:
+        cursor = self._cursor()
+        cursor.execute(own(sql), storable(values))
+        return cursor
+
     def alone(self, name: str) -> bool:
         """Take a lock of that name, if nobody has it."""
         return bool(self.rows("SELECT pg_try_advisory_xact_lock(hashtextextended(?, 0))", (name,))[0][0])
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """All rows of a statement's result."""
-        cursor = self._cursor()
-        cursor.execute(own(sql), storable(values))
-        return cursor.fetchall()
+        return self._execute(sql, values).fetchall()
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement; how many rows it changed."""
-        cursor = self._cursor()
-        cursor.execute(own(sql), storable(values))
-        return cursor.rowcount
+        return self._execute(sql, values).rowcount
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement for each of `rows`."""
@@ -166,7 +167,7 @@ class PostgresSession:
     def seal(self) -> None:
         """A trigger holds for transactions of every isolation, and making it waits for those that have stored."""
         self._locking(_GONE)
-        self._locking("CREATE TRIGGER plait_gone BEFORE INSERT ON plait_job EXECUTE FUNCTION plait_gone()")
+        self._locking("CREATE TRIGGER plait_gone BEFORE INSERT ON plait_job FOR EACH ROW EXECUTE FUNCTION plait_gone()")
 
     def unseal(self) -> None:
         """The opposite."""

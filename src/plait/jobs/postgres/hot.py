@@ -72,12 +72,14 @@ class Watermarks:
         self._clock = clock
         self._marks: dict[int, tuple[float, int]] = {}
         self._reset: dict[int, float] = {}
+        self._many: dict[int, bool] = {}  # whether the last claim of a lane was of many
 
     def take(self, session: Session, lane: Lane, count: int, worker: int, now: float) -> list[Row]:
         """Claim the first `count` waiting jobs of a lane behind its mark; from the beginning when it is time."""
         began = self._clock()
         mark = self._marks.get(lane.id) if began < self._reset.get(lane.id, 0.0) else None
-        rows = _take(session, lane, count, worker, now, mark)
+        rows = _take(session, lane, count, worker, now, mark, many=self._many.get(lane.id, False))
+        self._many[lane.id] = len(rows) >= FEW
         if mark is None:
             ended = self._clock()
             self._reset[lane.id] = ended + max(RESET, SHARE * (ended - began))
@@ -95,11 +97,18 @@ def fresh(session: Session, sql: str, values: Sequence[Any]) -> list[Row]:
 
 
 def _take(
-    session: Session, lane: Lane, count: int, worker: int, now: float, mark: tuple[float, int] | None
+    session: Session,
+    lane: Lane,
+    count: int,
+    worker: int,
+    now: float,
+    mark: tuple[float, int] | None,
+    *,
+    many: bool = False,
 ) -> list[Row]:
     behind = "AND (vt, id) > (?, ?)" if mark is not None else ""
     # Materialised: else the planner may run the inner query again for rows, and lock more than it should.
-    rows = session.rows if count < FEW else partial(fresh, session)
+    rows = partial(fresh, session) if many else session.rows
     return rows(
         f"WITH next AS MATERIALIZED (SELECT id AS its FROM plait_job WHERE lane = ? AND state = {WAITING} {behind} "
         f"ORDER BY vt, id LIMIT ? FOR UPDATE SKIP LOCKED) UPDATE plait_job SET state = {RUNNING}, token = token + 1, "

@@ -6,7 +6,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,8 +24,9 @@ from plait.jobs.postgres.server import PATIENCE, Server
 from plait.jobs.postgres.texts import check_texts
 from plait.jobs.postgres.transact import transacting
 from plait.jobs.presence import Presence
-from plait.jobs.records import Claimed, Draft, Fan, Outcome, Placed, Want, WorkerInfo
+from plait.jobs.records import Draft, Fan, Outcome, Placed, Want, WorkerInfo
 from plait.jobs.sql import claim, workers
+from plait.jobs.sql.claim import Claims, Lane
 from plait.jobs.sql.enqueue import enqueue
 from plait.jobs.sql.session import Session
 from plait.jobs.sql.store import SqlStore
@@ -166,10 +167,10 @@ class PostgresStore(SqlStore):
         return enqueue(session, drafts, now, fan, lambda rows: hot.copy(connection, rows))
 
     def claim(
-        self, session: Session, worker: int, wants: Sequence[Want], queues: Collection[str], most: int, now: float
-    ) -> tuple[list[Claimed], bool, float | None]:
+        self, session: Session, worker: int, wants: Sequence[Want], lanes: Sequence[Lane], most: int, now: float
+    ) -> Claims:
         """Claim jobs behind the watermarks."""
-        return claim.claim(session, worker, wants, queues, most, now, self._marks.take, turns=self.turns)
+        return claim.claim(session, worker, wants, lanes, most, now, self._marks.take, turns=self.turns)
 
     def settle(self, session: Session, worker: int, outcomes: Sequence[Outcome], now: float) -> list[int]:
         """Settle outcomes, many at once."""

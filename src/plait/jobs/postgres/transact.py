@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from plait.errors import Stale, StoreError
 from plait.jobs.postgres.connect import PostgresSession
@@ -78,7 +79,16 @@ class TaskTransaction:
         self._job, self._token, self._worker = job, token, found[0][0]
 
     def finish(self, result: bytes | None, keep: float) -> None:
-        """Settle and commit."""
+        """Settle and commit.
+
+        Raises:
+            RuntimeError: the task has ended the transaction by itself, in SQL, or closed the connection: its job is
+                not done.
+        """
+        if self.connection.closed and not self.connection.broken:  # else it would be done again every second
+            raise RuntimeError("The task has closed its connection, which is not its own to close.")
+        if self.connection.info.transaction_status == TransactionStatus.IDLE:
+            raise RuntimeError("The task has ended its transaction (COMMIT, ROLLBACK), which is not its own to end.")
         outcome = Outcome(id=self._job, token=self._token, event=Event.SUCCEED, result=result, keep=keep)
         with in_words(self._where):
             if not self._settle(self._session, self._worker, outcome):

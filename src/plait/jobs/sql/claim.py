@@ -14,7 +14,7 @@ from plait.jobs.sql.gates import Gates, names
 from plait.jobs.sql.schema import NAMES, RUNNING, SCHEDULED, WAITING
 from plait.jobs.sql.session import Row, Session
 
-__all__ = ["TAKEN", "Lane", "Turns", "claim", "claimed", "lanes", "make_due", "next_due", "parts_of"]
+__all__ = ["DUE", "TAKEN", "Claims", "Lane", "Turns", "claim", "claimed", "make_due", "parts_of", "wanted"]
 
 #: The columns of a claimed job, in order.
 TAKEN = "id, args, token, attempt, crashes, created, key, more, vt"
@@ -64,21 +64,20 @@ def make_due(session: Session, now: float, most: int = 1000) -> int:
     )
 
 
-def next_due(session: Session, now: float) -> float | None:
-    """Seconds until the next scheduled job's time comes."""
-    found = session.rows(f"SELECT min(run_at) FROM plait_job WHERE state = {SCHEDULED}")[0][0]
-    return max(0.0, found - now) if found is not None else None
+#: Jobs, whether there may be more, and seconds until a gate opens.
+Claims = tuple[list[Claimed], bool, float | None]
+#: The time of the next scheduled job.
+DUE = f"SELECT min(run_at) FROM plait_job WHERE state = {SCHEDULED}"
 
 
-def lanes(session: Session, wants: Sequence[Want], queues: Collection[str]) -> list[Lane]:
-    """The lanes of the wanted tasks in those of `queues` that are not paused."""
-    wanted = {(want.task, int(want.alone)) for want in wants if want.count > 0}
-    found = session.rows(
+def wanted(session: Session, wants: Sequence[Want], queues: Collection[str]) -> list[Lane]:
+    """The lanes of the wanted tasks, in those of `queues` (empty: all) that are not paused."""
+    tasks = {(want.task, int(want.alone)) for want in wants if want.count > 0}
+    rows = session.rows(
         "SELECT id, queue, task, rank, alone FROM plait_lane WHERE queue NOT IN (SELECT queue FROM plait_paused) "
-        "AND NOT EXISTS (SELECT 1 FROM plait_moved) "
-        "ORDER BY id"
+        "AND NOT EXISTS (SELECT 1 FROM plait_moved) ORDER BY id"
     )
-    return [Lane(*row) for row in found if (row[2], row[4]) in wanted and (not queues or row[1] in queues)]
+    return [Lane(*row) for row in rows if (row[2], row[4]) in tasks and (not queues or row[1] in queues)]
 
 
 Take = Callable[[Session, Lane, int, int, float], list[Row]]
@@ -97,20 +96,20 @@ def claim(
     session: Session,
     worker: int,
     wants: Sequence[Want],
-    queues: Collection[str],
+    lanes: Sequence[Lane],
     most: int,
     now: float,
     take: Take = take,
     *,
     turns: Turns,
-) -> tuple[list[Claimed], bool, float | None]:
+) -> Claims:
     """See `Store.turn`. Also: whether jobs may have been left, and seconds until a gate that stopped some opens."""
     left = {(want.task, int(want.alone)): want.count for want in wants if want.count > 0}
     rules = {want.task: want.rules for want in wants if want.rules}
     gates = Gates(session, now)
     found: list[Claimed] = []
     more = False
-    for lane in turns.in_order(lanes(session, wants, queues)):
+    for lane in turns.in_order(lanes):
         count = min(left[lane.task, lane.alone], most - len(found))
         if count <= 0:
             more = True

@@ -1,17 +1,14 @@
-"""`SqlStore`: a store whose work is done in SQL. What is left to each database: transactions, and waking others."""
+"""`SqlStore`: a store whose work is done in SQL."""
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Callable, Collection, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from plait.errors import QueueMoved
-from plait.jobs.presence import Presence
 from plait.jobs.protocol import State
 from plait.jobs.records import (
-    Claimed,
     Draft,
     Ended,
     Fan,
@@ -27,12 +24,13 @@ from plait.jobs.records import (
     WorkerInfo,
     WorkerView,
 )
-from plait.jobs.sql import claim, enqueue, moving, schedules, settle, upkeep, views, workers
-from plait.jobs.sql.claim import Turns
+from plait.jobs.sql import moving, schedules, upkeep, views, workers
+from plait.jobs.sql import turn as turning
+from plait.jobs.sql.claim import Claims, Lane
+from plait.jobs.sql.database import Database
 from plait.jobs.sql.session import Session
 from plait.jobs.sql.sweep import Sweep
 from plait.jobs.sql.upkeep import Outage
-from plait.jobs.store import Store
 
 __all__ = ["SqlStore"]
 
@@ -41,59 +39,8 @@ T = TypeVar("T")
 NUMBERED = range(2**63)
 
 
-class SqlStore(Store):
+class SqlStore(Database):
     """See `Store` for what each method does."""
-
-    # --- what each database does in its own way ---------------------------------------------------------------------
-
-    @abc.abstractmethod
-    def write(self, work: Callable[[Session], T], *, durable: bool = True) -> T:
-        """Do `work` in a transaction that writes; not `durable`: the power may take it, a crash may not."""
-
-    @abc.abstractmethod
-    def read(self, work: Callable[[Session], T]) -> T:
-        """Do `work` in a transaction that only reads, and sees one state of things."""
-
-    @abc.abstractmethod
-    def joined(self, connection: Any) -> Session:
-        """A session in the open transaction of the caller's connection."""
-
-    def tell_workers(self) -> None:
-        """Jobs may have become claimable, or some are to be stopped."""
-
-    def tell_waiters(self) -> None:
-        """Jobs have ended."""
-
-    def tell(self, news: bool, *, ends: bool) -> None:
-        """Wake whom it concerns: workers, those who wait for ends."""
-        if ends:
-            self.tell_waiters()
-        if news:
-            self.tell_workers()
-
-    def settle(self, session: Session, worker: int, outcomes: Sequence[Outcome], now: float) -> list[int]:
-        """Settle outcomes; the positions of those that were refused."""
-        return settle.settle(session, worker, outcomes, now)
-
-    def claim(
-        self, session: Session, worker: int, wants: Sequence[Want], queues: Collection[str], most: int, now: float
-    ) -> tuple[list[Claimed], bool, float | None]:
-        """Claim jobs; them, whether there may be more, and seconds until a gate opens."""
-        return claim.claim(session, worker, wants, queues, most, now, turns=self.turns)
-
-    @cached_property
-    def turns(self) -> Turns:
-        """Which lanes had their turn last."""
-        return Turns()
-
-    def place(self, session: Session, drafts: Sequence[Draft], now: float, fan: Fan | None) -> tuple[list[Placed], int]:
-        """Store jobs."""
-        return enqueue.enqueue(session, drafts, now, fan)
-
-    #: What people know it by.
-    where: str
-    #: Which workers of this machine are alive.
-    presence: Presence
 
     def moved(self) -> str | None:
         """Where the queue has moved to, for good."""
@@ -124,8 +71,16 @@ class SqlStore(Store):
         """Store jobs, all or none."""
         if connection is not None:
             return self.place(self.joined(connection), drafts, self.now(), fan)
-        placed = self.change(lambda session: self.place(session, drafts, self.now(), fan))
-        self.tell_workers()
+
+        def work(session: Session) -> tuple[list[Placed], int]:
+            placed = self.place(session, drafts, self.now(), fan)
+            if self.tells_early:
+                self.tell_workers()
+            return placed
+
+        placed = self.change(work)
+        if not self.tells_early:
+            self.tell_workers()
         return placed
 
     def ended(self, ids: Collection[int]) -> list[Ended]:
@@ -208,18 +163,12 @@ class SqlStore(Store):
         def work(session: Session) -> tuple[Turn, bool]:
             now = self.now()
             session.news = False
-            may_claim = bool(wants) and workers.is_leased(session, worker, now)  # first: who recovers it locks alike
-            refused = self.settle(session, worker, outcomes, now) if outcomes else []
-            due = claim.next_due(session, now)
-            if due == 0.0:
-                claim.make_due(session, now)
-                due = claim.next_due(session, now)
-            found: list[Claimed] = []
-            more, opens = False, None
-            if may_claim:
-                found, more, opens = self.claim(session, worker, wants, queues, most, now)
-            soonest = min((wait for wait in (due, opens) if wait is not None), default=None)
-            return Turn(tuple(refused), tuple(found), soonest, more), session.news
+
+            def claim(wants: Sequence[Want], lanes: Sequence[Lane], most: int) -> Claims:
+                return self.claim(session, worker, wants, lanes, most, now)
+
+            settle = partial(self.settle, session, worker, outcomes, now) if outcomes else None
+            return turning.turn(session, worker, wants, queues, most, now, settle, claim), session.news
 
         turn, news = self.write(work, durable=bool(outcomes))
         self.tell(news, ends=bool(outcomes))

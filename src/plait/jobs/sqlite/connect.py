@@ -51,7 +51,7 @@ class _Patience:
             self._until = now + self._seconds
         if now >= self._until:
             return False
-        time.sleep(min(0.00005 * 1.5 ** min(calls, 10), 0.002))
+        time.sleep(min(0.00005 * 1.2 ** min(calls, 20), 0.002))
         return True
 
 

@@ -38,6 +38,8 @@ class SqliteStore(SqlStore):
         clock: what tells seconds since the epoch. patience: seconds to wait for other processes that write.
     """
 
+    tells_early = True
+
     def __init__(
         self,
         path: str | os.PathLike[str],

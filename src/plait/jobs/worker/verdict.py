@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from plait.errors import JobCancelled, Stale
+from plait.errors import JobCancelled, Stale, WorkerLost
 from plait.failure import Failure
 from plait.jobs.codec import Misfit
-from plait.jobs.protocol import Event
+from plait.jobs.protocol import CRASHES, Event
 from plait.jobs.records import Outcome
 from plait.jobs.worker.perform import Hindered, Order, PartsFailed, Snooze
 from plait.jobs.worker.words import storable
@@ -60,6 +60,8 @@ def verdict(failure: Failure, retry: Retry, keep: float, now: float, draw: Calla
         return outcome(Event.SNOOZE, MISFIT)
     if isinstance(error, PartsFailed):
         return outcome(Event.FAIL)
+    if isinstance(error, WorkerLost) and error.crashes >= CRASHES:  # it was run again, alone, and killed that, too
+        return outcome(Event.FAIL, text=failure.traceback)
     try:
         wait = retry.wait(order.attempt, error, now - order.created, draw())
     except Exception as asked:  # the user's predicate

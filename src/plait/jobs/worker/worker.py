@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from plait.errors import PlaitError
+from plait.errors import OptionError, PlaitError
 from plait.events import Hub
 from plait.jobs.events import LeaseLost
 from plait.jobs.presence import boot, space
@@ -46,6 +47,9 @@ class Worker:
         concurrency: jobs that it has at once, all tasks together, those that wait for a free place included.
         fire: fires schedules that are due; seconds until the next is.
         pulse: whether a process of its own renews the lease (else the steward does, which suits short-lived workers).
+
+    Raises:
+        OptionError: what cannot be.
     """
 
     def __init__(
@@ -53,14 +57,18 @@ class Worker:
         store: Store,
         tasks: Mapping[str, TaskSpec],
         *,
-        queues: tuple[str, ...] = (),
+        queues: Sequence[str] = (),
         concurrency: int = MOST,
         hub: Hub | None = None,
         fire: Callable[[], float | None] = lambda: None,
         ended: Callable[[Outcome], None] = lambda outcome: None,
         pulse: bool = True,
     ) -> None:
-        self.store, self.tasks, self.queues, self.concurrency = store, tasks, queues, concurrency
+        if isinstance(queues, str) or not all(isinstance(queue, str) for queue in queues):
+            raise OptionError("queues", queues, 'it takes names, like ("media", "default")')
+        if not isinstance(concurrency, int) or concurrency < 1:
+            raise OptionError("concurrency", concurrency, "it takes a whole number from 1")
+        self.store, self.tasks, self.queues, self.concurrency = store, tasks, tuple(queues), concurrency
         self.hub = hub or Hub()
         self._ended = ended
         self._pulses = pulse
@@ -79,7 +87,7 @@ class Worker:
         self.lanes: Lanes
         self.keeper: Keeper
         self._beaten = self._pulsed = 0.0
-        self._ending = False
+        self._draining = self._ending = False
 
     # --- beginning --------------------------------------------------------------------------------------------------
 
@@ -108,14 +116,28 @@ class Worker:
             slots=self.concurrency,
         )
         self.id = self.store.register(info)
-        self._beaten = self._pulsed = time.monotonic()
+        self._beaten = time.monotonic()
         self.lanes = Lanes(self.tasks, self.hub, self._post.path)
-        self.keeper = Keeper(self.store, self.id, self.lanes, self.queues, self.concurrency, self.hub, self._ended)
+        try:
+            self.keeper = Keeper(self.store, self.id, self.lanes, self.queues, self.concurrency, self.hub, self._ended)
+        except BaseException:
+            with contextlib.suppress(PlaitError, OSError):
+                self.store.leave(self.id)
+            raise
+        self.keeper.accepting = not self._draining
         self.lanes.deliver = self.keeper.deliver
         self.lanes.hand_back = self.keeper.hand_back
         self.keeper.start()
         if self._pulses:
+            self._begin_pulse()
+
+    def _begin_pulse(self) -> None:
+        """Start the pulse. Where no process can be had for it, the worker renews its lease itself meanwhile."""
+        self._pulsed = time.monotonic()
+        try:
             self._pulse = Pulse(self.store.url, self.id)
+        except OSError as error:
+            log.warning("No process can be started that renews this worker's lease; it does so itself: %s", error)
 
     # --- while it runs ----------------------------------------------------------------------------------------------
 
@@ -126,17 +148,19 @@ class Worker:
             return
         if pulse is not None:
             pulse.tick()
-        if now - self._beaten > (1.0 if pulse is None or not pulse.alive else OWN):
+        alive = pulse is not None and pulse.alive
+        if now - self._beaten > (OWN if alive else 1.0):
             self._beaten = now
             if not self.store.beat(self.id):
                 self._lost()
                 return
         if pulse is not None and pulse.lost.is_set():
             self._lost()
-        elif pulse is not None and not pulse.alive and now - self._pulsed > AGAIN:
-            self._pulsed = now
-            pulse.close()
-            self._pulse = Pulse(self.store.url, self.id)
+        elif self._pulses and not alive and now - self._pulsed > AGAIN:
+            if pulse is not None:
+                pulse.close()
+                self._pulse = None
+            self._begin_pulse()
 
     def _renew(self) -> None:
         self._beaten = float("-inf")
@@ -188,6 +212,7 @@ class Worker:
         Parameters:
             hurry: asked now and then whether to wait no longer.
         """
+        self._draining = True  # should its lease be lost meanwhile, it begins anew without claiming
         self.keeper.accepting = False
         until = time.monotonic() + grace
         while not self.idle and time.monotonic() < until and not hurry():
@@ -195,9 +220,9 @@ class Worker:
         self._ending = True
         left = self.lanes.held
         try:
+            self._steward.stop()  # first: it is the one that begins anew
             self.keeper.stop()
             self.lanes.close()
-            self._steward.stop()
             self.keeper.finish()
             left = self.store.leave(self.id)
         except (PlaitError, OSError) as error:
