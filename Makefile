@@ -20,7 +20,8 @@ UV := .venv/uv/bin/uv
 CORE := $(VENV)/core/bin/python
 DEV := $(VENV)/dev/bin/python
 BENCH := $(VENV)/bench/bin/python
-PYTEST := $(DEV) -m pytest --session-timeout=1200 --numprocesses=auto --dist=worksteal
+WORKERS ?= $(shell $(INTERPRETER) -c 'import os; print((os.cpu_count() or 1) + 1)') # many tests wait for processes
+PYTEST := $(DEV) -m pytest --session-timeout=1200 --numprocesses=$(WORKERS) --dist=worksteal
 PROJECT := pyproject.toml README.md src/plait/_version.py requirements/build.txt
 
 export UV_PYTHON_DOWNLOADS := never
@@ -40,7 +41,8 @@ demo: $(VENV)/core/.ready ## run Plait over real input and compare it with doing
 test: $(VENV)/dev/.ready ## every test that needs nothing but Python
 	$(PYTEST) -m "not extra and not nightly" $(ARGS)
 
-QUICK := tests/unit tests/property tests/architecture tests/contract tests/faults/test_main_module.py
+QUICK := tests/unit tests/architecture tests/contract tests/property/test_portable.py tests/property/test_wire.py \
+	tests/faults/test_main_module.py
 test-quick: $(VENV)/dev/.ready ## what tells most in the least time, for further interpreters
 	$(PYTEST) -m "not extra and not slow and not nightly" $(QUICK) $(ARGS)
 

@@ -28,6 +28,14 @@ ME = psutil.Process()
 pytest_plugins = ["tests.support.postgres"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick part does without a server, and without workers of jobs: they are the engine's, and that is in it."""
+    for item in items:
+        served = "postgres" in item.name or {"postgres", "own_postgres"} & set(getattr(item, "fixturenames", ()))
+        if served or (item.path.parent.name == "jobs" and item.path.stem.startswith(("test_worker", "test_move"))):
+            item.add_marker("slow")
+
+
 @pytest.fixture
 def python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs a script, given as text, in an interpreter of its own; its status and output come back."""

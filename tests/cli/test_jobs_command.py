@@ -174,6 +174,7 @@ def test_the_queue_may_be_named_in_every_way(shell):
     assert count == 6
     assert len(listed(shell.said("jobs", "ls", "app.py:jobs", "--json"))) == count
     assert len(listed(shell.said("jobs", "ls", "sqlite:///jobs.db", "--json"))) == count
+    assert "Try sqlite:///jobs.db" in shell.refused("jobs", "ls", "jobs.db")
     shell.environment["PLAIT_JOBS"] = "sqlite:///jobs.db"
     assert len(listed(shell.said("jobs", "ls", "--json"))) == count
     assert '"id":1' in shell.said("jobs", "show", "1", "--json")

@@ -31,6 +31,7 @@ def test_it_runs(code, files, python, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_the_demo_runs_and_its_results_are_equal(python):
     demo = (ROOT / "examples" / "demo.py").read_text()
     done = python(demo, timeout=170)

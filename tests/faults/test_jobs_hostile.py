@@ -20,7 +20,7 @@ FAIL = {
     "segfaults": "killed by SIGSEGV",
     "aborts": "killed by SIGABRT",
     "closes_everything": "WorkerLost",
-    "replaces_itself": "exited with code 0",
+    "replaces_itself": "3 workers died with this item in hand",
     "exits": "SystemExit: I am done here",
     "raises_bare": "Bare: not an Exception",
     "raises_bare_async": "Bare: not an Exception",

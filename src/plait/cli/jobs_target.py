@@ -57,6 +57,8 @@ def jobs_of(target: str | None) -> Jobs:
     if not said:
         remedy = "Name a queue, FILE.py:JOBS or a URL like sqlite:///jobs.db, or set PLAIT_JOBS."
         raise TargetError("TARGET", "none was given", remedy)
+    if os.path.isfile(said) and not said.endswith(".py"):
+        raise TargetError(said, "it is a file, and stores are named by their URLs", f"Try sqlite:///{said}")
     jobs = Jobs(said) if "://" in said else load_jobs(said)
     if jobs.url.startswith("memory"):
         raise TargetError(said, "its jobs live in the process that enqueues them", "Only stores can be looked at.")

@@ -47,7 +47,7 @@ class Working:
 
     def carry_out(self) -> int:
         """Run it; the exit code."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the last: the terminal was closed
             if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell has it for what runs in the background
                 signal.signal(number, self._caught)
         try:

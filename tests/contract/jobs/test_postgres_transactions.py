@@ -96,10 +96,14 @@ def test_a_task_cannot_commit_by_itself(store: PostgresStore) -> None:
 def test_a_task_that_closes_its_connection_has_failed(store: PostgresStore) -> None:
     """It is no trouble of the store's, for which the job would be put off again and again."""
     _, job = claimed(store)
-    with store.transact(job.id, job.token) as transaction:
-        transaction.connection.close()
-        with pytest.raises(RuntimeError, match="has closed its connection"):
+
+    def work() -> None:
+        with store.transact(job.id, job.token) as transaction:
+            transaction.connection.close()
             transaction.finish(None, 60.0)
+
+    with pytest.raises(RuntimeError, match="has closed its connection"):
+        work()
     assert store.states([job.id]) == {job.id: State.RUNNING}
 
 
@@ -226,8 +230,10 @@ def test_a_stopped_process_keeps_nothing_locked(store: PostgresStore, postgres: 
         assert process.stdout is not None
         assert process.stdout.readline() == b"locked\n"
         os.kill(process.pid, signal.SIGSTOP)
-        other = store.register(ME)
-        store.enqueue([Draft(task="t")])
-        assert len(store.turn(other, (), [Want("t", 1)]).claimed) == 1
-        assert store.turn(worker, [Outcome(id=job.id, token=job.token, event=Event.SUCCEED)]).refused == ()
-        process.kill()
+        try:
+            other = store.register(ME)
+            store.enqueue([Draft(task="t")])
+            assert len(store.turn(other, (), [Want("t", 1)]).claimed) == 1
+            assert store.turn(worker, [Outcome(id=job.id, token=job.token, event=Event.SUCCEED)]).refused == ()
+        finally:
+            process.kill()

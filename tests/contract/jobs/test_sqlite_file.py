@@ -285,3 +285,16 @@ def test_a_connection_must_be_to_the_file_and_in_a_transaction(path: Path, tmp_p
             store.enqueue([Draft(task="t")], connection=memory)
         for connection in (mine, elsewhere, memory):
             connection.close()
+
+
+def test_an_error_that_ends_the_transaction_by_itself_is_what_is_told(tmp_path):
+    """As "disk I/O error" does in SQLite; the ROLLBACK that follows must not replace it by an apsw.SQLError."""
+    store = SqliteStore(tmp_path / "jobs.db")
+
+    def work(session):
+        session.rows("ROLLBACK")  # stands for what SQLite does then
+        raise StoreError("disk I/O error")
+
+    with pytest.raises(StoreError, match="disk I/O error"):
+        store.read(work)
+    store.close()

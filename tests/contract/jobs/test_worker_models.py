@@ -51,8 +51,7 @@ def test_each_task_gets_the_model_that_fits_it(jobs):
     assert report["blocks"].placement.style == "threads"
     assert "items wait" in " ".join(report["blocks"].reasons)
     assert report["computes"].placement.place == "processes"
-    assert report["computes"].placement.style == "serial" or report["computes"].placement.width == 1
-    assert "items compute" in " ".join(report["computes"].reasons)
+    assert report["computes"].placement.width <= 2, "one at a time each, or a try with one more"
     assert report["blocks"].placement.width > 2
     assert all(os.getpid() not in pids for pids in ran), "auto never runs jobs in the worker's own process"
 

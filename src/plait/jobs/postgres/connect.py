@@ -17,6 +17,8 @@ __all__ = ["Cursor", "PostgresSession", "migrate", "own", "storable"]
 
 #: Milliseconds for which a transaction that all others wait for may wait itself.
 LOCKING = 500
+#: Milliseconds for which a worker waits for what it can do without.
+BRIEFLY = 20
 #: Seconds for which one may do nothing while it is filled.
 LOADING = 60
 #: What keeps jobs out of a queue that has gone.
@@ -132,6 +134,18 @@ class PostgresSession:
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement for each of `rows`."""
         self._cursor().executemany(own(sql), [storable(row) for row in rows])
+
+    def try_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """The same, given up after some milliseconds."""
+        was = self.rows("SELECT current_setting('lock_timeout')")[0][0]
+        self.run("SAVEPOINT briefly")
+        self.run(f"SET LOCAL lock_timeout = '{BRIEFLY}ms'")
+        try:
+            self.many(sql, rows)
+            self.rows("SELECT set_config('lock_timeout', ?, true)", (was,))
+        except psycopg.errors.LockNotAvailable:
+            self.run("ROLLBACK TO briefly")  # the setting, too
+        self.run("RELEASE briefly")
 
     def number_from(self, counter: str, last: int) -> None:
         """Go on above `last`."""

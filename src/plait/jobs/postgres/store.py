@@ -125,7 +125,7 @@ class PostgresStore(SqlStore):
         self, drafts: Sequence[Draft], *, fan: Fan | None = None, connection: Any = None
     ) -> tuple[list[Placed], int]:
         """Store jobs, all or none. Where the connection breaks while that is committed, have a look whether it was."""
-        for draft in drafts:
+        for draft in (*drafts, *([fan.then] if fan is not None and fan.then is not None else ())):
             check_texts(draft)
         try:
             return super().enqueue(drafts, fan=fan, connection=connection)

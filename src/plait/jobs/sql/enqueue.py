@@ -82,7 +82,7 @@ def prepare(
     numbers = session.ids("job", len(drafts)) if drafts else ()
     holders = _take_keys(session, drafts, numbers, now) if not group else {}
     lanes: dict[tuple[str, str, int, int], int] = {}
-    times = _Times(session)
+    times = _Times(session, hurried=follows)
     placed: list[Placed] = []
     rows: list[Row] = []
     for at, draft in enumerate(drafts):
@@ -182,10 +182,15 @@ def take_key(session: Session, key: str, job: int, now: float) -> int:
 
 
 class _Times:
-    """Virtual times of the jobs that one call stores."""
+    """Virtual times of the jobs that one call stores.
 
-    def __init__(self, session: Session) -> None:
+    Parameters:
+        hurried: whether to go on where a client's open transaction has a key: a worker must not wait for it.
+    """
+
+    def __init__(self, session: Session, *, hurried: bool) -> None:
         self._session = session
+        self._store = session.try_many if hurried else session.many
         self._known: dict[tuple[int, str], float] = {}
         self._changed: set[tuple[int, str]] = set()
 
@@ -209,7 +214,7 @@ class _Times:
     def store(self) -> None:
         """Remember how far each key has come."""
         if self._changed:
-            self._session.many(
+            self._store(
                 "INSERT INTO plait_fair (lane, key, vt) VALUES (?, ?, ?) "
                 "ON CONFLICT (lane, key) DO UPDATE SET vt = excluded.vt WHERE plait_fair.vt < excluded.vt",
                 [(*which, self._known[which]) for which in sorted(self._changed)],

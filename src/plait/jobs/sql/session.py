@@ -44,6 +44,10 @@ class Session(Protocol):
         """Run a statement once for each of `rows`."""
         ...
 
+    def try_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """The same, but for all of them left out where others hold what it needs for more than a moment."""
+        ...
+
     def number_from(self, counter: str, last: int) -> None:
         """Have the next new number of a counter be above `last`."""
         ...

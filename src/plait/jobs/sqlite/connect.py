@@ -155,6 +155,10 @@ class SqliteSession:
         """Run a statement for each of `rows`."""
         self._connection.executemany(sql, map(_storable, rows))
 
+    def try_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """The same: there is one transaction at a time."""
+        self.many(sql, rows)
+
     def number_from(self, counter: str, last: int) -> None:
         """Go on above `last`."""
         self._execute(

@@ -86,7 +86,8 @@ class SqliteStore(SqlStore):
             try:
                 return work(SqliteSession(self._reader))
             finally:
-                execute("ROLLBACK")
+                if self._reader.in_transaction:  # a broken disk has ended it already
+                    execute("ROLLBACK")
 
     def _check(self) -> None:
         if os.getpid() != self._pid:
@@ -187,7 +188,13 @@ class _Transaction:
         self._worker: Any = found[0][0]
 
     def finish(self, result: bytes | None, keep: float) -> None:
-        """Settle and commit."""
+        """Settle and commit.
+
+        Raises:
+            RuntimeError: the task has ended the transaction by itself, in SQL: its job is not done.
+        """
+        if not self.connection.in_transaction:
+            raise RuntimeError("The task has ended its transaction (COMMIT, ROLLBACK), which is not its own to end.")
         outcome = Outcome(id=self._job, token=self._token, event=Event.SUCCEED, result=result, keep=keep)
         with in_words(self._store.path):
             session = SqliteSession(self.connection)

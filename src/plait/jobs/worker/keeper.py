@@ -135,7 +135,8 @@ class Keeper:
                 if self._unsettled or (wants and self._look):
                     self._turn(wants)
                 else:
-                    self._sleep(LOOK if self._due is None else min(LOOK, max(0.0, self._due - time.monotonic())))
+                    due = self._due if wants else None  # who may claim nothing has nothing to do when a job is due
+                    self._sleep(LOOK if due is None else min(LOOK, max(0.0, due - time.monotonic())))
                 pause = AGAIN[0]
             except (PlaitError, OSError) as error:
                 log.warning("The store cannot be used just now; what has been done is kept. %s", error)

@@ -31,7 +31,7 @@ class Steward:
 
     Parameters:
         worker: its id, which changes when a lease was lost.
-        stop_job: ends a job that nobody wants. tick: says that the worker is alive. tidy: called every round.
+        stop_job: ends a job that nobody wants. tick: says that the worker is alive.
         renew: has the next tick renew the lease.
         fire: fires schedules that are due; seconds until the next is.
     """
@@ -44,11 +44,10 @@ class Steward:
         stop_job: Callable[[int], None],
         tick: Callable[[], None],
         renew: Callable[[], None],
-        tidy: Callable[[], None],
         fire: Callable[[], float | None],
     ) -> None:
         self.store, self._worker = store, worker
-        self._stop_job, self._tick, self._renew, self._tidy, self._fire = stop_job, tick, renew, tidy, fire
+        self._stop_job, self._tick, self._renew, self._fire = stop_job, tick, renew, fire
         self._ahead: float | None = None  # the store's clock, of the one that nobody sets
         self._notes: dict[int, Note] = {}
         self._lock = threading.Lock()
@@ -81,14 +80,13 @@ class Steward:
                 self._tick()
                 for job, _ in self.store.unwanted(self._worker()):
                     self._stop_job(job)
-                if now >= next_fire:
-                    wait = self._fire()
-                    next_fire = now + min(60.0, wait if wait is not None else 60.0)
-                    self._tick()
                 if now >= upkeep:
                     soon = self.store.upkeep()
                     upkeep = now + (UPKEEP if soon is None else min(UPKEEP, soon))
-                self._tidy()
+                    self._tick()
+                if now >= next_fire:  # last: user's code has a say in it, and must not keep the store from upkeep
+                    wait = self._fire()
+                    next_fire = now + min(60.0, wait if wait is not None else 60.0)
             except (PlaitError, OSError) as error:
                 log.debug("A round was left out: %s", error)
             except BaseException:

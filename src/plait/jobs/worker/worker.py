@@ -79,7 +79,6 @@ class Worker:
             stop_job=self._stop_job,
             tick=self._tick,
             renew=self._renew,
-            tidy=lambda: None,
             fire=fire,
         )
         self._post: Postbox
