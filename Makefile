@@ -41,7 +41,8 @@ demo: $(VENV)/core/.ready ## run Plait over real input and compare it with doing
 test: $(VENV)/dev/.ready ## every test that needs nothing but Python
 	$(PYTEST) -m "not extra and not nightly" $(ARGS)
 
-QUICK := tests/unit tests/architecture tests/contract tests/property/test_portable.py tests/property/test_wire.py \
+QUICK := tests/unit tests/architecture tests/contract/jobs tests/property/test_portable.py tests/property/test_wire.py \
+	$(addprefix tests/contract/test_,meaning.py run.py flow.py failures.py context.py task.py resources.py warm_loops.py) \
 	tests/faults/test_main_module.py
 test-quick: $(VENV)/dev/.ready ## what tells most in the least time, for further interpreters
 	$(PYTEST) -m "not extra and not slow and not nightly" $(QUICK) $(ARGS)

@@ -53,6 +53,8 @@ def test_a_keeper_that_may_claim_nothing_sleeps_though_something_is_due(tmp_path
         assert min(store.heard.waits[count + 1 :]) > 0.5
         worker.keeper.accepting = True
         assert later.result(PATIENCE) == 1
+    jobs.close()
+    store.close()
 
 
 def test_a_schedule_that_cannot_be_fired_keeps_nobody_from_upkeep(tmp_path, until):

@@ -79,6 +79,7 @@ async def blocks_its_loop() -> None:
 @jobs.task(memory="120MiB", workers=1)
 def leaks(megabytes: int) -> int:
     kept.append(b"x" * (megabytes << 20))
+    time.sleep(0.15)  # it is weighed now and then
     return os.getpid()
 
 

@@ -41,7 +41,7 @@ def test_a_worker_that_forgets_what_it_was_given_is_found_out():
 @pytest.mark.timeout(300)
 def test_sql_without_the_fence_is_found_out(monkeypatch, tmp_path):
     """The same checker looks at SQLite: what it says of that is worth as much."""
-    monkeypatch.setattr(settle, "_MINE", f"WHERE id = ? AND ? > 0 AND state = {RUNNING}")
+    monkeypatch.setattr(settle, "_MINE", f"WHERE id = ? AND ? > 0 AND ? > 0 AND state = {RUNNING}")
     cases = (replace(stormy(seed), path=tmp_path, workers=5) for seed in range(WORLDS))
     found = next(found for found in map(broken, cases) if found is not None)
     assert found[0].rule == "fence"

@@ -55,6 +55,8 @@ class PostgresStore(SqlStore):
         clock: what tells seconds since the epoch, instead of the server's clock.
     """
 
+    crashes_alone = True
+
     def __init__(self, url: str, *, clock: Callable[[], float] | None = None) -> None:
         self.url = url
         self._clock = clock
@@ -90,11 +92,7 @@ class PostgresStore(SqlStore):
         self._ahead, self._asked = row[0] - (began + _steady()) / 2, time.monotonic()
 
     def write(self, work: Callable[[Session], T], *, durable: bool = True) -> T:
-        """Do `work` in a transaction that writes; several times, if the server undoes it.
-
-        A claim that a crash of the server has undone may be another worker's next, with the same token. What comes of
-        it counts once all the same: the worker's id is part of the fence.
-        """
+        """Do `work` in a transaction that writes; several times, if the server undoes it."""
         return self._transact(WRITE if durable else LIGHT, work)
 
     def read(self, work: Callable[[Session], T]) -> T:

@@ -26,6 +26,8 @@ class Database(Store):
     where: str
     #: Whether workers can be told of jobs before these are committed: they wait for the lock then, and are awake.
     tells_early = False
+    #: Whether it may crash while its workers live on: a claim that it has forgotten then would run a job twice.
+    crashes_alone = False
     #: Which workers of this machine are alive.
     presence: Presence
 

@@ -170,7 +170,7 @@ class SqlStore(Database):
             settle = partial(self.settle, session, worker, outcomes, now) if outcomes else None
             return turning.turn(session, worker, wants, queues, most, now, settle, claim), session.news
 
-        turn, news = self.write(work, durable=bool(outcomes))
+        turn, news = self.write(work, durable=bool(outcomes) or self.crashes_alone)
         self.tell(news, ends=bool(outcomes))
         return turn
 
