@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from plait.errors import MissingExtra, OptionError
 from plait.jobs.store import Store
 
-__all__ = ["checked_url", "open_store", "share_store", "shared_store", "shown_url"]
+__all__ = ["checked_url", "open_store", "share_store", "shared_store", "sharing", "shown_url"]
 
 _WANTS = 'it takes "sqlite:///FILE", "postgresql://USER@HOST/DATABASE" or "memory://"'
 _shared: dict[tuple[int, str], Store] = {}
@@ -79,6 +79,22 @@ def share_store(url: str, store: Store) -> None:
     """Have `shared_store` of this process find `store`."""
     with _lock:
         _shared[os.getpid(), url] = store
+
+
+@contextmanager
+def sharing(urls: Iterable[str], store: Store) -> Iterator[None]:
+    """The same, and no longer than the block."""
+    keys = [(os.getpid(), url) for url in urls]
+    with _lock:
+        before = {key: _shared[key] for key in keys if key in _shared}
+        _shared.update(dict.fromkeys(keys, store))
+    try:
+        yield
+    finally:
+        with _lock:
+            for key in keys:
+                _shared.pop(key, None)
+            _shared.update(before)
 
 
 def shared_store(url: str) -> Store:

@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 
 from plait.failure import Failure
 from plait.jobs.memory.store import MemoryStore
+from plait.jobs.open import sharing
 from plait.jobs.protocol import LEASE, Event
 from plait.jobs.records import Claimed, Outcome, Want, WorkerInfo
 from plait.jobs.schedules import Schedule, Schedules
@@ -71,7 +72,7 @@ def run_pending(
     Resources are made when a task's first job comes, and closed at the end. Attempts have no `timeout=` here. Async
     tasks run on a loop of their own, in a thread where the caller's has one already.
     """
-    with _Runner() as loop:
+    with sharing({spec.url for spec in specs.values()}, store), _Runner() as loop:
         bench = _Bench(specs, loop)
         place = _Place(store, tuple(specs))
         try:
