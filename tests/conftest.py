@@ -91,6 +91,8 @@ def _held() -> dict[str, set[str]]:
     return {
         "processes": {str(child.pid) for child in ME.children(recursive=True)},
         "threads": {f"{thread.name} ({thread.ident})" for thread in threading.enumerate()},
-        "shared memory": {name for name in os.listdir(shared) if "PostgreSQL" not in name} if shared.exists() else set(),
+        "shared memory": {name for name in os.listdir(shared) if "PostgreSQL" not in name}
+        if shared.exists()
+        else set(),
         "file descriptors": set(os.listdir(descriptors)),
     }

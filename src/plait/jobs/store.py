@@ -24,6 +24,7 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from plait.errors import StoreError
 from plait.jobs.protocol import State
 from plait.jobs.records import (
     Draft,
@@ -42,7 +43,7 @@ from plait.jobs.records import (
     WorkerView,
 )
 
-__all__ = ["Listener", "Store", "Transaction"]
+__all__ = ["Broken", "Listener", "Store", "Transaction"]
 
 
 class Listener(Protocol):
@@ -63,6 +64,10 @@ class Listener(Protocol):
     def close(self) -> None:
         """Listen no more."""
         ...
+
+
+class Broken(StoreError):
+    """The connection that a task works with was ended by the server: what the task did is undone."""
 
 
 class Transaction(Protocol):

@@ -6,11 +6,12 @@ from plait.jobs.sql.session import Session
 
 __all__ = ["are_under_way", "claims_under_way"]
 
-#: Transactions that have read which queues are paused, and may change jobs: none that only reads, like a backup.
+#: Transactions that have read which queues are paused, and may claim, for which they keep their worker's row: none that
+#: only reads, like a backup.
 _CLAIMING = (
     "SELECT DISTINCT virtualtransaction FROM pg_locks WHERE relation = to_regclass('plait_paused') AND granted AND "
     "pid <> pg_backend_pid() AND virtualtransaction IN (SELECT virtualtransaction FROM pg_locks "
-    "WHERE relation = to_regclass('plait_job') AND mode = 'RowExclusiveLock')"
+    "WHERE relation = to_regclass('plait_worker') AND mode = 'RowShareLock')"
 )
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from plait.errors import Stale, StoreError
+from plait.errors import Stale
 from plait.jobs.postgres.connect import PostgresSession
 from plait.jobs.postgres.server import Server, in_words
 from plait.jobs.protocol import Event
 from plait.jobs.records import Outcome
 from plait.jobs.sql.schema import RUNNING
 from plait.jobs.sql.session import Session
+from plait.jobs.store import Broken
 
 __all__ = ["TaskTransaction", "transacting"]
 
@@ -42,7 +43,7 @@ def transacting(server: Server, job: int, token: int, settle: Settle, tell: Call
                 yield transaction
             except psycopg.Error as error:
                 if connection.closed:  # not the task's fault
-                    raise StoreError(f"{server.where} has ended the connection of the task: {error}") from error
+                    raise Broken(f"{server.where} has ended the connection of the task: {error}") from error
                 raise
             if not transaction.finished:
                 raise psycopg.Rollback

@@ -13,7 +13,7 @@ from plait.jobs.codec import Misfit, Signature, encode_result
 from plait.jobs.protocol import State
 from plait.jobs.records import Claimed, Part
 from plait.jobs.spec import TaskSpec
-from plait.jobs.store import Transaction
+from plait.jobs.store import Broken, Transaction
 from plait.jobs.values import plainly
 from plait.jobs.worker.notes import Current
 
@@ -165,6 +165,12 @@ class Perform:
             raise PartsFailed(bad[0].id, what) from error
 
     def _transact(self, order: Order, args: list[Any], kwargs: dict[str, Any]) -> tuple[int, str]:
+        try:
+            return self._transacted(order, args, kwargs)
+        except Broken as error:  # the server's doing
+            raise _hindered(error) from error
+
+    def _transacted(self, order: Order, args: list[Any], kwargs: dict[str, Any]) -> tuple[int, str]:
         with ExitStack() as leaving:
             transaction = self._entered(leaving, order)
             value = self.function(transaction.connection, *args, **kwargs)
