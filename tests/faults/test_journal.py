@@ -104,6 +104,7 @@ def filled(pages, first=0, most=1_000_000):
 
 
 class TestKilled:
+    @pytest.mark.timeout(240)
     def test_thirty_times_while_it_puts(self, path, tmp_path, begun):
         """Each run goes on where the last one was killed, in the state in which it was left."""
         log, dice, lost, before = tmp_path / "log", random.Random(), [], 0
