@@ -226,17 +226,23 @@ class QueueMoved(StoreError):
     """A queue has moved to another store, or is about to: what was asked for has not happened here.
 
     Parameters:
-        to: where. done: whether it has gone for good, and will not come back as it was.
+        to: where. done: whether it has gone for good, and will not come back as it was; if not, ask again soon.
+        source: where it comes from, if it is just arriving where it was asked for.
     """
 
-    def __init__(self, to: str, done: bool) -> None:
-        self.to, self.done = to, done
+    def __init__(self, to: str, done: bool, source: str | None = None) -> None:
+        self.to, self.done, self.source = to, done, source
         if done:
             super().__init__(f"This queue has moved to {to}: nothing was done here. Use Jobs(...) with that URL.")
-        else:
+        elif source is None:
             super().__init__(
                 f"This queue is just being moved to {to}: nothing was done here. Wait until `plait jobs move` has "
                 "ended, and use Jobs(...) with that URL then."
+            )
+        else:
+            super().__init__(
+                f"A queue is arriving here from {source}, and is not released yet: nothing was done. Wait until "
+                "`plait jobs move` has ended; if it was killed, run the same command again."
             )
 
 

@@ -59,6 +59,7 @@ EXAMPLES: list[PlaitError] = [
     StoreBusy("jobs.db was locked"),
     QueueMoved("postgresql://there/jobs", done=True),
     QueueMoved("sqlite:////there.db", done=False),
+    QueueMoved("sqlite:////here.db", done=False, source="postgresql://there/jobs"),
     ConnectionRefused("connection= is closed"),
     ArgumentRefused("thumbnail", "path= is no text"),
     Stale(17),

@@ -154,7 +154,7 @@ class _Mover:
         moving.close(session, shown_url(self.destination.url), self.id, self.move)
 
     def _make_room(self, session: Session) -> None:
-        moving.await_arrival(session, shown_url(self.source.url), self.move)
+        moving.await_arrival(session, shown_url(self.destination.url), shown_url(self.source.url), self.move)
 
     def _wait(self) -> None:
         """Until nobody has a job in hand."""

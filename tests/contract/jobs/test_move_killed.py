@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 import plait
-from plait.errors import StoreError
+from plait.errors import QueueMoved, StoreError
 from plait.jobs.move import move
 from plait.jobs.records import Filter, Want, WorkerInfo
 
@@ -188,8 +188,9 @@ def test_an_arrival_of_another_queue_is_not_thrown_away(urls, mover, tmp_path):
                 break
         with pytest.raises(StoreError, match="arriving here from"):
             move(third, urls[1])
-        with pytest.raises(StoreError, match="arriving here from"):
+        with pytest.raises(QueueMoved, match="arriving here from") as refused:
             there.task(name="another")(lambda: None).enqueue()
+        assert not refused.value.done, "who asks again, as for every queue that is just being moved, gets there"
         assert tasks_left(other) == 1
         assert move(*urls)[0] == 1
         assert claimable(there) == 1

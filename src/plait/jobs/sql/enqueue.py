@@ -138,7 +138,7 @@ def lane_of(session: Session, task: str, queue: str, rank: int, alone: int, *, e
     """The lane of a task's jobs in one queue with one rank (its priority, turned round), or that of its suspects.
 
     Raises:
-        StoreError, QueueMoved: the queue is closed. Asked here, in the one statement that every enqueue needs.
+        QueueMoved: the queue is closed. Asked here, in the one statement that every enqueue needs.
     """
     name = (task, queue, rank, alone)
     find = (

@@ -72,21 +72,16 @@ def closed(session: Session) -> Closed | None:
     return None
 
 
-def refusal(why: Closed) -> StoreError:
+def refusal(why: Closed) -> QueueMoved:
     """What those are told who want something done in a closed queue."""
-    if why.source is not None:
-        return StoreError(
-            f"A queue is arriving here from {why.source}, and is not released yet: nothing was done. Wait until "
-            "`plait jobs move` has ended; if it was killed, run the same command again."
-        )
-    return QueueMoved(why.to, why.mover is None)
+    return QueueMoved(why.to, why.source is None and why.mover is None, why.source)
 
 
 def check_open(session: Session) -> None:
     """Refuse what must not be done in a queue that is being copied, or whose jobs are elsewhere.
 
     Raises:
-        StoreError, QueueMoved: it is closed.
+        QueueMoved: it is closed.
     """
     why = closed(session)
     if why is not None:
@@ -97,7 +92,7 @@ def close(session: Session, to: str, mover: int, move: Move) -> None:
     """Close it for a mover. Whoever found it open, in a transaction that still runs, is waited for.
 
     Raises:
-        StoreError, QueueMoved: it is closed already.
+        QueueMoved: it is closed already.
     """
     session.shut_out("plait_moved")
     check_open(session)
@@ -137,11 +132,11 @@ def check_free(session: Session) -> None:
         )
 
 
-def await_arrival(session: Session, source: str, move: Move) -> None:
+def await_arrival(session: Session, to: str, source: str, move: Move) -> None:
     """Make room for a queue, and close it for everybody else until it is released.
 
     Raises:
-        StoreError: something lives here.
+        QueueMoved: it has gone from here, or another one is arriving. StoreError: something lives here.
     """
     session.shut_out("plait_moved")
     why = closed(session)
@@ -152,7 +147,7 @@ def await_arrival(session: Session, source: str, move: Move) -> None:
     session.unseal()
     empty(session)
     session.run("DELETE FROM plait_moved")
-    session.run("INSERT INTO plait_moved (destination, source, move) VALUES ('', ?, ?)", (source, str(move)))
+    session.run("INSERT INTO plait_moved (destination, source, move) VALUES (?, ?, ?)", (to, source, str(move)))
 
 
 def empty(session: Session) -> None:
