@@ -232,18 +232,16 @@ class QueueMoved(StoreError):
 
     def __init__(self, to: str, done: bool, source: str | None = None) -> None:
         self.to, self.done, self.source = to, done, source
+        nothing = "nothing was done here. "
         if done:
-            super().__init__(f"This queue has moved to {to}: nothing was done here. Use Jobs(...) with that URL.")
+            said = f"This queue has moved to {to}: {nothing}Use Jobs(...) with that URL."
         elif source is None:
-            super().__init__(
-                f"This queue is just being moved to {to}: nothing was done here. Wait until `plait jobs move` has "
-                "ended, and use Jobs(...) with that URL then."
+            said = (
+                f"This queue is just being moved to {to}: {nothing}Wait for `plait jobs move`, and use that URL then."
             )
         else:
-            super().__init__(
-                f"A queue is arriving here from {source}, and is not released yet: nothing was done. Wait until "
-                "`plait jobs move` has ended; if it was killed, run the same command again."
-            )
+            said = f"A queue is arriving here from {source}: {nothing}Wait for `plait jobs move`, or run it again."
+        super().__init__(said)
 
 
 class ConnectionRefused(PlaitError, TypeError):

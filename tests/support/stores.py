@@ -1,6 +1,7 @@
 """The stores that the tests of jobs run over, each with a clock that only moves when it is told to."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from plait.jobs.testing import VirtualClock
 
 AnySqlStore = TypeVar("AnySqlStore", bound=SqlStore)
 KINDS = ("memory", "sqlite", "postgres")
+STORED = KINDS[1:]  # outside of the process
 ME = WorkerInfo(host="here", pid=1)
 
 
@@ -48,7 +50,7 @@ def open_store(kind: str, clock: Callable[[], float], path: Path, url: str) -> S
 
 def ageless(store: AnySqlStore) -> AnySqlStore:
     """A store for which no time passes but that of its clock: a slow machine is no outage."""
-    store.__dict__["outage"] = Outage(lambda: 0.0)
+    store.__dict__["outage"] = Outage(lambda: 0.0, jump=math.inf)
     return store
 
 

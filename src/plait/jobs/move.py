@@ -13,12 +13,13 @@ its lease) is gone; after 3 the same command does what is left. At no time do bo
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from plait.errors import OptionError, PlaitError, StoreBusy, StoreError
@@ -34,8 +35,10 @@ from plait.jobs.sql.store import SqlStore
 __all__ = ["PATIENCE", "Moved", "move"]
 
 T = TypeVar("T")
-#: Rows that are read and written at a time, at first and at most; and the bytes beyond which it is half as many.
-PAGE, PAGES, HEAVY = 100, 5000, 4 << 20
+#: Rows that are read and written at a time, at most; and their bytes, unless a single one has more.
+PAGE, HEAVY = 2000, 4 << 20
+#: Columns that may be large.
+_LARGE = ("args", "more", "result", "error", "traceback", "then_")
 #: Seconds for jobs that run, and for transactions that have enqueued, to end.
 PATIENCE = 4 * LEASE
 _COUNTERS = ("job", "lane", "grp")
@@ -61,7 +64,7 @@ def move(
         StoreError: the destination has jobs, or a store cannot be used; the source goes on, unless it says otherwise.
     """
     if checked_url(source) == checked_url(destination):
-        raise OptionError("destination", destination, "it is where the queue is already")
+        raise OptionError("destination", shown_url(destination), "it is where the queue is already")
     file = checked_url(source).removeprefix("sqlite:///")
     if source.startswith("sqlite") and not os.path.exists(file):
         raise StoreError(f"There is no queue to move: there is no file {file}.")
@@ -71,7 +74,7 @@ def move(
             store = open_store(url)
             stack.callback(store.close)
             if not isinstance(store, SqlStore):
-                raise OptionError(name, url, "only queues in SQLite and PostgreSQL can be moved")
+                raise OptionError(name, shown_url(url), "only queues in SQLite and PostgreSQL can be moved")
             return store
 
         mover = _Mover(opened("source", source), opened("destination", destination), tell, patience)
@@ -186,18 +189,20 @@ class _Mover:
     def _copy_table(self, session: Session, table: str, key: tuple[str, ...], columns: tuple[str, ...]) -> int:
         at = [columns.index(name) for name in key]
         order, after = ", ".join(key), ", ".join("?" * len(key))
+        bytes_ = " + ".join(f"coalesce(length({name}), 0)" for name in columns if name in _LARGE) or "0"
         last: tuple[Any, ...] = ()
-        size, count = PAGE, 0
-        while True:
-            behind = f"WHERE ({order}) > ({after})" if last else ""
-            sql = f"SELECT {', '.join(columns)} FROM {table} {behind} ORDER BY {order} LIMIT {size}"
-            rows = self.source.read(lambda reading, sql=sql, last=last: reading.rows(sql, last))  # type: ignore[misc]
-            if not rows:
-                return count
+        count = 0
+
+        def page(reading: Session) -> list[Row]:
+            which = f"FROM {table} {f'WHERE ({order}) > ({after})' if last else ''} ORDER BY {order} LIMIT"
+            size = _fitting(row[0] for row in reading.rows(f"SELECT {bytes_} {which} {PAGE}", last))
+            return reading.rows(f"SELECT {', '.join(columns)} {which} {size}", last)
+
+        while rows := self.source.read(page):
             session.load(table, columns, rows)
             count += len(rows)
             last = tuple(rows[-1][position] for position in at)
-            size = max(1, size // 2) if _weight(rows) > HEAVY else min(PAGES, size * 2)
+        return count
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -251,8 +256,9 @@ def _counts(session: Session) -> Moved:
     return Moved(*session.rows("SELECT (SELECT count(*) FROM plait_job), (SELECT count(*) FROM plait_done)")[0])
 
 
-def _weight(rows: list[Row]) -> int:
-    return sum(len(value) for row in rows for value in row if isinstance(value, bytes | str))
+def _fitting(sizes: Iterable[int]) -> int:
+    """How many rows of these bytes are read at a time, at least one."""
+    return max(1, sum(total <= HEAVY for total in itertools.accumulate(sizes)))
 
 
 def _unbroken(work: Callable[[], None]) -> None:

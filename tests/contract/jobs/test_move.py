@@ -1,6 +1,7 @@
 """`plait jobs move`: everything arrives, nobody loses or doubles a job, whoever is killed or interferes."""
 
 import os
+import tracemalloc
 
 import apsw
 import pytest
@@ -9,7 +10,7 @@ import plait
 from plait.errors import OptionError, QueueMoved, StoreError
 from plait.jobs.move import move
 from plait.jobs.open import open_store
-from plait.jobs.records import Filter, Rule, Want, WorkerInfo
+from plait.jobs.records import Draft, Filter, Rule, Want, WorkerInfo
 
 pytestmark = pytest.mark.timeout(300)  # real processes, on machines that have other things to do
 
@@ -362,3 +363,26 @@ def test_a_second_mover_is_refused(urls, fill):
 
     move(*urls, interfere)
     assert len(all_of(queue(urls[1]))) == 14
+
+
+def test_passwords_are_not_told():
+    url = "postgresql://ada:s3cret@127.0.0.1:1/db"
+    with pytest.raises(OptionError, match="where the queue is already") as raised:
+        move(url, url)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_large_jobs_are_not_all_in_memory_at_once(tmp_path):
+    """Behind many small ones, of which it is many that are read at a time."""
+    urls = [f"sqlite:///{tmp_path / name}" for name in ("from.db", "to.db")]
+    source = open_store(urls[0])
+    source.enqueue([Draft(task="t")] * 6400)
+    for _ in range(6):
+        source.enqueue([Draft(task="t", args=bytes(1 << 20))] * 10)
+    source.close()
+    tracemalloc.start()
+    try:
+        assert move(*urls).jobs == 6460
+        assert tracemalloc.get_traced_memory()[1] < 30 << 20
+    finally:
+        tracemalloc.stop()

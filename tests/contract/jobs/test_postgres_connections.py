@@ -1,6 +1,7 @@
 """PostgreSQL: jobs in the caller's own transaction, on whatever connection of the driver that is."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Iterator
 
@@ -14,8 +15,10 @@ import plait
 from plait.errors import ConnectionRefused
 from plait.jobs import State
 from plait.jobs.jobs import Jobs
+from plait.jobs.postgres.store import PostgresStore
 from plait.jobs.protocol import Event
 from plait.jobs.records import Draft, Outcome, Want, WorkerInfo
+from tests.support.stores import closing
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -245,3 +248,27 @@ def test_an_open_transaction_keeps_no_worker(jobs: Jobs, postgres: str) -> None:
         store.upkeep()
         store.enqueue([Draft(task="note", unique="u")])
     assert waiting(jobs) == 2
+
+
+def test_a_forked_child_that_closes_it_leaves_its_parents_connections_alone(postgres):
+    store = PostgresStore(postgres)
+    with closing(store):
+        store.enqueue([Draft(task="t")])
+        backend = store._pool._idle[-1][0].info.backend_pid
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.read(read, 1)
+            store.close()
+            os._exit(0)
+
+        def work(session):
+            os.write(write, b"x")
+            os.waitpid(child, 0)
+            return session.rows("SELECT pg_backend_pid()")
+
+        tries = []
+        found = store.write(lambda session: tries.append(1) or (work(session) if len(tries) == 1 else []))
+        os.close(read)
+        os.close(write)
+        assert found == [(backend,)], "the child has ended the parent's transaction"

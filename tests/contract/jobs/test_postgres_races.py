@@ -1,9 +1,11 @@
 """PostgreSQL: what several connections do at the same moment comes out as if they had done it one after the other."""
 
+import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -13,9 +15,11 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
 
+from plait.jobs.postgres.pool import Pool
 from plait.jobs.postgres.store import PostgresStore
 from plait.jobs.protocol import Event, State
 from plait.jobs.records import Claimed, Draft, Fan, Outcome, Rule, Want, WorkerInfo
+from tests.support.stores import closing
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -374,3 +378,45 @@ def test_any_default_isolation(postgres: str, stores: list[PostgresStore]) -> No
             )
         )
         assert len({job.id for job in seen}) == len(seen) == 300
+
+
+def test_claims_from_the_same_lanes_in_different_orders_do_not_deadlock(postgres, monkeypatch):
+    """Their jobs have keys, so each claim writes its lanes' virtual times."""
+    deadlocks: list[BaseException] = []
+    transact = Pool._transact
+
+    def watched(*given):
+        try:
+            return transact(*given)
+        except psycopg.errors.DeadlockDetected as error:
+            deadlocks.append(error)
+            raise
+
+    monkeypatch.setattr(Pool, "_transact", watched)
+    stores = [PostgresStore(postgres) for _ in range(3)]
+    with closing(*stores):
+        ids = [store.register(ME) for store in stores]
+        for lane in range(6):
+            stores[0].enqueue([Draft(task=f"t{lane}", key=str(at % 50)) for at in range(300)])
+
+        def work(store, worker):
+            outcomes: list[Outcome] = []
+            draw = random.Random(worker)
+            for _ in range(60):
+                turn = store.turn(worker, outcomes, [Want(f"t{lane}", draw.choice([0, 2])) for lane in range(6)])
+                outcomes = [Outcome(id=j.id, token=j.token, event=Event.SUCCEED) for j in turn.claimed]
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(work, stores, ids))
+    assert deadlocks == []
+
+
+def test_a_turn_that_looked_behind_the_mark_only_says_when_to_look_again(postgres):
+    store = PostgresStore(postgres)
+    with closing(store):
+        worker = store.register(ME)
+        store.enqueue([Draft(task="t") for _ in range(3)])
+        first, *_ = store.turn(worker, (), [Want("t", 3)]).claimed
+        turn = store.turn(worker, [Outcome(id=first.id, token=first.token, event=Event.RELEASE)], [Want("t", 3)])
+        assert store.states([first.id]) == {first.id: State.WAITING}
+        assert turn.more or turn.due is not None, "there is a job that waits, and nobody is told to look for it"

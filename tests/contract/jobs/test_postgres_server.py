@@ -1,5 +1,6 @@
 """PostgreSQL: what a URL may say, what a role may do, what the tables can hold; and what is said where that fails."""
 
+import contextlib
 import logging
 import subprocess
 import sys
@@ -162,6 +163,24 @@ def test_many_make_the_tables_at_once(postgres: str) -> None:
     assert [process.wait(120) for process in made] == [0] * 6
 
 
+def test_a_database_of_any_encoding(postgres: str) -> None:
+    """SQL_ASCII, which initdb chooses without a locale: the driver has bytes for its texts, and no task's name."""
+    name = f"{conninfo_to_dict(postgres)['dbname']}_ascii"
+    its = conninfo_to_dict(postgres)
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        made = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'"
+        connection.execute(SQL(made).format(Identifier(name)))
+        try:
+            with contextlib.closing(PostgresStore(f"postgresql://{its['user']}@/{name}?host={its['host']}")) as store:
+                worker = store.register(ME)
+                [placed], _ = store.enqueue([Draft(task="grüße")])
+                [job] = store.turn(worker, (), [Want("grüße", 1)]).claimed
+                store.turn(worker, [Outcome(id=job.id, token=job.token, event=Event.FAIL, error="中")])
+                assert store.show(placed.id).error == "中"
+        finally:
+            connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
 def test_tables_of_a_later_version(postgres: str, store: PostgresStore) -> None:
     """They are left alone."""
     with psycopg.connect(postgres) as connection:
@@ -259,3 +278,14 @@ def test_a_listener_whose_connection_is_ended(postgres: str, store: PostgresStor
             assert any(listener.wait(5.0) for _ in range(20))
     finally:
         listener.close()
+
+
+def test_a_machine_without_a_folder_for_temporary_files(postgres):
+    """A container whose file system is read-only: who only enqueues needs none."""
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "from plait.jobs.postgres.store import PostgresStore; from plait.jobs.records import Draft\n"
+        "PostgresStore(sys.argv[1]).enqueue([Draft(task='t')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, postgres], cwd="/", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

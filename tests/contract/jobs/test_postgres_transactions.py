@@ -107,6 +107,18 @@ def test_a_task_that_closes_its_connection_has_failed(store: PostgresStore) -> N
     assert store.states([job.id]) == {job.id: State.RUNNING}
 
 
+def test_its_worker_leaves_though_nobody_wants_the_job(store: PostgresStore) -> None:
+    """The server may take a while to notice that the task's process was ended: the job must not stay behind."""
+    worker, job = claimed(store)
+    with store.transact(job.id, job.token):
+        store.cancel([job.id])
+        assert store.leave(worker) == 0
+        assert store.turn(worker, (), [Want("t", 1)]).claimed == ()
+    store.upkeep()
+    assert store.states([job.id]) == {job.id: State.CANCELLED}
+    assert store.workers() == []
+
+
 @pytest.mark.parametrize("sql", ["COMMIT", "ROLLBACK"])
 def test_a_task_that_ends_its_transaction_in_sql_is_not_done(store: PostgresStore, sql: str) -> None:
     """Nothing would be left of its effects, or nothing of the fence."""

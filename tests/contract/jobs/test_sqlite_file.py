@@ -1,6 +1,7 @@
 """What a SQLite file can be: not there, old, newer, damaged, read-only, locked, full, in a deep folder."""
 
 import os
+import signal
 import threading
 from pathlib import Path
 
@@ -270,6 +271,35 @@ def test_jobs_join_the_callers_transaction(path: Path):
         connection.close()
 
 
+def test_the_number_of_a_job_that_was_rolled_back_is_nobodys(path: Path):
+    """Its handle is still about, and must not be that of the next one's job."""
+    with closing(store := SqliteStore(path)), closing(connection := apsw.Connection(str(path))):
+        connection.execute("BEGIN IMMEDIATE")
+        undone = store.enqueue([Draft(task="t", args=b"x")] * 3, connection=connection)[0]
+        connection.execute("ROLLBACK")
+        connection.execute("BEGIN IMMEDIATE")
+        again = store.enqueue([Draft(task="t", args=b"x")] * 3, connection=connection)[0]
+        connection.execute("COMMIT")
+        after = store.enqueue([Draft(task="t", args=b"x")] * 3)[0]
+        numbers = [[placed.id for placed in some] for some in (undone, again, after)]
+        assert len({number for some in numbers for number in some}) == 9
+        assert numbers[1] + numbers[2] == sorted(numbers[1] + numbers[2]), "they are in the order of their storing"
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_is_taken_away_while_it_is_in_use_is_told(path: Path, replaced: bool):
+    """SQLite would go on writing to what has no name any more."""
+    with closing(store := SqliteStore(path)):
+        path.rename(path.with_name("away.db"))
+        if replaced:
+            for beside in ("-wal", "-shm"):
+                path.with_name(path.name + beside).unlink()
+            use(SqliteStore(path))
+        for call in (lambda: store.enqueue([Draft(task="t", args=b"x")]), store.queues, store.listen):
+            with pytest.raises(StoreError, match="was deleted or replaced while it was in use"):
+                call()
+
+
 def test_a_connection_must_be_to_the_file_and_in_a_transaction(path: Path, tmp_path: Path):
     with closing(store := SqliteStore(path)):
         mine, elsewhere = apsw.Connection(str(path)), apsw.Connection(str(tmp_path / "other.db"))
@@ -298,3 +328,28 @@ def test_an_error_that_ends_the_transaction_by_itself_is_what_is_told(tmp_path):
     with pytest.raises(StoreError, match="disk I/O error"):
         store.read(work)
     store.close()
+
+
+def test_a_ctrl_c_while_a_read_begins_breaks_no_later_one(tmp_path):
+    """It is raised when the statement has returned, and nobody had ended the transaction."""
+    store = SqliteStore(tmp_path / "jobs.db")
+
+    class Interrupted:
+        def __init__(self, connection):
+            self._connection, self.left = connection, 1
+
+        def execute(self, sql, *values):
+            found = self._connection.execute(sql, *values)
+            if sql == "BEGIN" and self.left:
+                self.left = 0
+                signal.raise_signal(signal.SIGINT)
+            return found
+
+        def __getattr__(self, name):
+            return getattr(self._connection, name)
+
+    store._reader = Interrupted(store._reader)
+    with closing(store):
+        with pytest.raises(KeyboardInterrupt):
+            store.states([1])
+        assert store.states([1]) == {}

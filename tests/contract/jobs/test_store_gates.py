@@ -131,6 +131,22 @@ def test_a_rule_that_is_gone_lets_held_jobs_through(bench: Bench):
     assert got == jobs[1:]
 
 
+def test_a_rule_that_is_gone_lets_them_through_by_many(bench: Bench):
+    """Else a thousand of them would take as many upkeeps."""
+    worker = bench.worker()
+    for _ in range(200):
+        bench.put(gates=("k",))
+    (claimed,) = bench.claim(worker, rules=EACH)
+    while bench.store.turn(worker, (), [Want("t", 200, EACH)]).more:
+        pass
+    assert bench.settle(worker, claimed)
+    through = 0
+    for _ in range(5):
+        bench.store.upkeep()
+        through += len(bench.claim(worker, 200))
+    assert through == 199
+
+
 def test_a_limit_that_is_lowered_counts_those_that_run(bench: Bench):
     worker = bench.worker()
     for _ in range(4):

@@ -13,7 +13,7 @@ from plait.jobs.protocol import Event
 from plait.jobs.records import Draft, Rule, Want, WorkerInfo
 from plait.jobs.store import Listener, Store
 from plait.jobs.testing import VirtualClock
-from tests.support.stores import KINDS, Bench, open_store, outcome
+from tests.support.stores import KINDS, STORED, Bench, open_store, outcome
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -182,9 +182,8 @@ def test_closing_twice_is_no_error(bench: Bench):
     bench.store.close()
 
 
+@pytest.mark.parametrize("store", STORED, indirect=True)
 def test_a_closed_store_says_so(bench: Bench):
-    if isinstance(bench.store, MemoryStore):
-        pytest.skip("there is nothing to close")
     bench.store.close()
     for act in (bench.put, bench.store.queues, bench.worker):
         with pytest.raises(StoreError, match="closed"):

@@ -5,10 +5,9 @@ import contextlib
 import pytest
 
 from plait.errors import ConnectionRefused, Stale
-from plait.jobs.memory.store import MemoryStore
 from plait.jobs.protocol import LEASE, Event, State
 from plait.jobs.records import Draft, Fan
-from tests.support.stores import Bench, outcome
+from tests.support.stores import STORED, Bench, outcome
 
 # --- what is kept ----------------------------------------------------------------------------------------------------
 
@@ -90,6 +89,18 @@ def test_a_piece_of_upkeep_is_bounded_and_tells_that_there_is_more(bench: Bench)
     assert bench.store.states([its.id for its in placed]) == {}
 
 
+@pytest.mark.parametrize("store", STORED, indirect=True)
+def test_unique_keys_are_forgotten_as_fast_as_jobs(bench: Bench):
+    worker = bench.worker()
+    bench.store.enqueue([Draft(task="t", unique=f"{at}", keep_unique=1.0) for at in range(2500)])
+    claimed = bench.claim(worker, 2500)
+    bench.store.turn(worker, [outcome(job, keep=0.0) for job in claimed])
+    bench.clock.advance(2.0)
+    while bench.store.upkeep() == 0.0:
+        pass
+    assert bench.store.read(lambda session: session.rows("SELECT count(*) FROM plait_uniq")) == [(0,)]
+
+
 def test_upkeep_recovers_many_workers_at_once(bench: Bench):
     jobs = [bench.put() for _ in range(6)]
     for _ in range(3):
@@ -159,9 +170,8 @@ def test_a_transaction_settles_its_job_when_it_is_finished(bench: Bench):
     assert not bench.settle(worker, claimed)
 
 
+@pytest.mark.parametrize("store", STORED, indirect=True)
 def test_what_was_worked_in_it_is_committed_with_it_or_not_at_all(bench: Bench):
-    if isinstance(bench.store, MemoryStore):
-        pytest.skip("there is nothing to work in")
     bench.store.write(lambda session: session.run("CREATE TABLE mine (value INTEGER)"))
 
     def values() -> list[int]:

@@ -22,7 +22,8 @@ def open_gates(all_: Tables, most: int = 64) -> None:
     """Let some jobs come back to gates that may have room: a claim holds those again that still may not pass."""
     for gate in sorted({job.held for job in all_.jobs.values() if job.held is not None}):
         if all_.paces.get(gate, 0.0) <= all_.now:
-            come_back(all_, gate, most if gate in all_.paces else 1)
+            taken = any(gate in job.gates for job in all_.jobs.values())
+            come_back(all_, gate, 1 if taken and gate not in all_.paces else most)
     all_.paces = {gate: earliest for gate, earliest in all_.paces.items() if earliest >= all_.now - 86_400.0}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,7 +21,7 @@ from plait.jobs.sql.schema import DONE, RUNNING, WAITING
 from plait.jobs.sql.session import Row, Session
 from plait.jobs.sql.settle import settle as settle_each
 
-__all__ = ["Watermarks", "copy", "place_plain", "settle"]
+__all__ = ["Watermarks", "begun_with", "copy", "first_token", "place_plain", "settle"]
 
 #: Seconds between two claims of a lane from its very beginning, at least; and how many times what such a claim takes.
 RESET, SHARE = 0.25, 20.0
@@ -39,20 +40,39 @@ def copy(connection: psycopg.Connection[Any], rows: Sequence[Row]) -> None:
 
 
 _ONE = (
-    "INSERT INTO plait_job (id, lane, state, vt, created, gates, args) SELECT nextval('plait_job_seq'), id, "
-    f"{WAITING}, coalesce((SELECT vt FROM plait_fair WHERE lane = plait_lane.id AND key = ''), 0), ?, ?, ? "
+    "INSERT INTO plait_job (id, lane, state, vt, token, created, gates, args) SELECT nextval('plait_job_seq'), id, "
+    f"{WAITING}, coalesce((SELECT vt FROM plait_fair WHERE lane = plait_lane.id AND key = ''), 0), ?, ?, ?, ? "
     "FROM plait_lane WHERE task = ? AND queue = ? AND rank = ? AND alone = 0 "
     "AND NOT EXISTS (SELECT 1 FROM plait_moved) RETURNING id"
 )
 
 
-def place_plain(session: Session, draft: Draft, now: float) -> Placed | None:
+#: Tokens that a job may use up, whatever it began with.
+_TOKENS = 1 << 16
+
+
+def first_token() -> int:
+    """A token that no other job begins with: by it, one is found of which only its client knows."""
+    return secrets.randbits(46) * _TOKENS
+
+
+def begun_with(session: Session, token: int) -> int | None:
+    """The job whose first token that was, as long as anything is known of it."""
+    which = token, token + _TOKENS
+    tables = " UNION ALL ".join(
+        f"SELECT id FROM {t} WHERE token >= ? AND token < ?" for t in ("plait_job", "plait_done")
+    )
+    found = session.rows(tables, which + which)
+    return int(found[0][0]) if found else None
+
+
+def place_plain(session: Session, draft: Draft, now: float, token: int = 0) -> Placed | None:
     """Store a job in one statement; `None`: it is none of those for which that can be done, nothing has happened."""
     named = draft.unique is not None or draft.key is not None or draft.feed is not None
     if named or draft.then or draft.of or draft.group or max(draft.at, now + draft.delay) > now:
         return None
     gates = json.dumps(draft.gates) if draft.gates else None
-    found = session.rows(_ONE, (now, gates, draft.args, draft.task, draft.queue, -draft.priority))
+    found = session.rows(_ONE, (token, now, gates, draft.args, draft.task, draft.queue, -draft.priority))
     session.news = session.news or bool(found)
     return Placed(found[0][0]) if found else None
 
@@ -73,6 +93,7 @@ class Watermarks:
         self._marks: dict[int, tuple[float, int]] = {}
         self._reset: dict[int, float] = {}
         self._many: dict[int, bool] = {}  # whether the last claim of a lane was of many
+        self._again: list[float] = []
 
     def take(self, session: Session, lane: Lane, count: int, worker: int, now: float) -> list[Row]:
         """Claim the first `count` waiting jobs of a lane behind its mark; from the beginning when it is time."""
@@ -80,12 +101,19 @@ class Watermarks:
         mark = self._marks.get(lane.id) if began < self._reset.get(lane.id, 0.0) else None
         rows = _take(session, lane, count, worker, now, mark, many=self._many.get(lane.id, False))
         self._many[lane.id] = len(rows) >= FEW
+        if mark is not None and len(rows) < count:
+            self._again.append(self._reset[lane.id])
         if mark is None:
             ended = self._clock()
             self._reset[lane.id] = ended + max(RESET, SHARE * (ended - began))
         if rows:
             self._marks[lane.id] = max((row[8], row[0]) for row in rows)
         return rows
+
+    def again(self) -> float | None:
+        """Seconds until lanes may be looked at from their beginnings whose claims since the last call ended early."""
+        soonest, self._again = min(self._again, default=None), []
+        return max(0.0, soonest - self._clock()) if soonest is not None else None
 
 
 def fresh(session: Session, sql: str, values: Sequence[Any]) -> list[Row]:

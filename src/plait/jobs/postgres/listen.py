@@ -23,6 +23,8 @@ __all__ = ["Ear", "Voice"]
 
 #: Seconds between two notifications of one process, at least.
 APART = 0.01
+#: Seconds that the server has to take the last notifications of a process that ends.
+LAST = 1.0
 #: Seconds between two looks when nothing is heard: notifications may be lost.
 LOOK = 0.5, 1.0
 
@@ -187,11 +189,14 @@ class Voice:
         self._connection = connection
 
     def _finish(self) -> None:
-        """Have the server take what was sent last."""
+        """Have the server take what was sent last; where it does not answer, without it."""
         if self._connection is not None:
+            wire, until, poll = self._connection.pgconn, time.monotonic() + LAST, select.poll()
+            poll.register(wire.socket, select.POLLIN)
             with contextlib.suppress(psycopg.Error):
-                while self._connection.pgconn.get_result() is not None:
-                    pass
+                while wire.is_busy() and (left := until - time.monotonic()) > 0:  # else the driver waits with the GIL
+                    if poll.poll(left * 1000):
+                        wire.consume_input()
         self._hang_up()
 
     def close(self) -> None:
@@ -200,7 +205,7 @@ class Voice:
             self._closed = True
         self._event.set()
         if self._thread is not None:
-            self._thread.join(2.0)
+            self._thread.join(2 * LAST)
 
 
 def _close(connection: psycopg.Connection[Any]) -> None:

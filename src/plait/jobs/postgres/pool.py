@@ -22,7 +22,7 @@ from psycopg.pq import TransactionStatus
 from plait.errors import StoreBusy, StoreError
 from plait.jobs.postgres.server import PATIENCE, Server, in_words
 
-__all__ = ["LIGHT", "READ", "WRITE", "Pool", "Unsure"]
+__all__ = ["LIGHT", "ONE", "READ", "WRITE", "Pool", "Unsure"]
 
 T = TypeVar("T")
 #: Connections of one process, at most.
@@ -36,13 +36,15 @@ WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 LIGHT = f"{WRITE}; SET LOCAL synchronous_commit = off"
 #: Sees one state of things.
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+#: A single statement, which is a transaction by itself: one trip to the server instead of three.
+ONE = ""
 
 
 class Unsure(StoreError):
     """The connection broke while a transaction was being committed: whether it was is not known.
 
     Attributes:
-        value: what the work in it has returned.
+        value: what the work in it has returned; `None` for a single statement.
     """
 
     def __init__(self, where: str, value: Any) -> None:
@@ -88,6 +90,9 @@ class Pool:
     def _transact(
         self, connection: psycopg.Connection[Any], begin: str, work: Callable[[psycopg.Connection[Any]], T]
     ) -> T:
+        if begin == ONE:
+            with self._sure(connection, None):
+                return work(connection)
         connection.execute(begin, prepare=False)
         try:
             value = work(connection)
@@ -95,13 +100,18 @@ class Pool:
             with contextlib.suppress(psycopg.Error):
                 connection.execute("ROLLBACK", prepare=False)
             raise
-        try:
+        with self._sure(connection, value):
             connection.execute("COMMIT", prepare=False)
+        return value
+
+    @contextmanager
+    def _sure(self, connection: psycopg.Connection[Any], value: Any) -> Iterator[None]:
+        try:
+            yield
         except psycopg.OperationalError as error:
             if _is_broken(connection):
                 raise Unsure(self._server.where, value) from error
             raise
-        return value
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:

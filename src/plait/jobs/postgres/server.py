@@ -36,6 +36,7 @@ _SETTINGS = {
     "lock_timeout": f"{PATIENCE:.0f}s",
     "jit": "off",
     "enable_seqscan": "off",
+    "default_transaction_isolation": "read committed",
 }
 #: Those of one in which a task works, as long as it likes: it ends soon after the task's process.
 _TASK = {"client_connection_check_interval": "1s"}
@@ -88,6 +89,8 @@ class Server:
                 **self._connecting,  # type: ignore[arg-type]
             )
             try:
+                if made.info.encoding == "ascii":  # SQL_ASCII, which is any: the driver would have bytes for texts
+                    made.execute("SET client_encoding TO utf8", prepare=False)
                 made.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # whatever the database's default is
                 settings = Jsonb(_TASK if task else _SETTINGS)
                 made.execute(_SET, (settings, settings), prepare=False)

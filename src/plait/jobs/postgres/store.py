@@ -19,7 +19,7 @@ from plait.jobs.postgres.connect import PostgresSession, migrate
 from plait.jobs.postgres.joined import joined
 from plait.jobs.postgres.listen import Ear, Voice
 from plait.jobs.postgres.outlast import are_under_way, claims_under_way
-from plait.jobs.postgres.pool import LIGHT, READ, WRITE, Pool, Unsure
+from plait.jobs.postgres.pool import LIGHT, ONE, READ, WRITE, Pool, Unsure
 from plait.jobs.postgres.server import PATIENCE, Server
 from plait.jobs.postgres.texts import check_texts
 from plait.jobs.postgres.transact import transacting
@@ -45,6 +45,14 @@ _WORKERS, _WAITERS = "plait_workers", "plait_waiters"
 def _steady() -> float:
     """Seconds by a clock that nobody sets, and that goes on while the machine sleeps, where there is one."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def _folder() -> Path:
+    """Where the locks of this machine's workers lie. Who may write nowhere, like many a container, may enqueue."""
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:
+        return Path("/tmp")
 
 
 class PostgresStore(SqlStore):
@@ -75,7 +83,7 @@ class PostgresStore(SqlStore):
         except BaseException:
             self._pool.close()
             raise
-        self.presence = Presence(Path(tempfile.gettempdir()) / f"plait-{os.getuid()}" / f"{self.identity:x}")
+        self.presence = Presence(_folder() / f"plait-{os.getuid()}" / f"{self.identity:x}")
 
     def _prepare(self, connection: psycopg.Connection[Any]) -> int:
         self._look_at_clock(connection)
@@ -125,27 +133,42 @@ class PostgresStore(SqlStore):
         """Store jobs, all or none. Where the connection breaks while that is committed, have a look whether it was."""
         for draft in (*drafts, *([fan.then] if fan is not None and fan.then is not None else ())):
             check_texts(draft)
+        if len(drafts) == 1 and fan is None and connection is None and (placed := self._place(drafts[0])) is not None:
+            self.tell_workers()
+            return [placed], 0
         try:
             return super().enqueue(drafts, fan=fan, connection=connection)
         except Unsure as unsure:
-            placed: tuple[list[Placed], int] = unsure.value
-            if not self._is_stored([place.id for place in placed[0] if place.fresh]):
+            stored: tuple[list[Placed], int] = unsure.value
+            fresh = [place.id for place in stored[0] if place.fresh][:1]
+            if not fresh or not self._after_all(lambda: self.states(fresh)):
                 raise
         self.tell_workers()
-        return placed
+        return stored
 
-    def _is_stored(self, jobs: Sequence[int]) -> bool:
+    def _place(self, draft: Draft) -> Placed | None:
+        """Store a job in one statement, if that can be done."""
+        token = hot.first_token()
+        try:
+            return self._transact(ONE, lambda session: hot.place_plain(session, draft, self.now(), token))
+        except Unsure:
+            job = self._after_all(lambda: self.read(lambda session: hot.begun_with(session, token)))
+            if job is None:
+                raise
+            return Placed(job)
+
+    def _after_all(self, find: Callable[[], T]) -> T | None:
+        """What is found where a connection broke, as soon as there is another."""
         until = time.monotonic() + PATIENCE
-        while jobs:
+        while True:
             try:
-                return bool(self.states(jobs[:1]))
+                return find()
             except QueueMoved:
-                return False
+                return None
             except StoreError:
                 if time.monotonic() > until:
-                    return False
+                    return None
                 time.sleep(0.2)
-        return False
 
     def tell_workers(self) -> None:
         """Wake workers."""
@@ -168,7 +191,8 @@ class PostgresStore(SqlStore):
         self, session: Session, worker: int, wants: Sequence[Want], lanes: Sequence[Lane], most: int, now: float
     ) -> Claims:
         """Claim jobs behind the watermarks."""
-        return claim.claim(session, worker, wants, lanes, most, now, self._marks.take, turns=self.turns)
+        found, more, opens = claim.claim(session, worker, wants, lanes, most, now, self._marks.take, turns=self.turns)
+        return found, more, min((wait for wait in (opens, self._marks.again()) if wait is not None), default=None)
 
     def settle(self, session: Session, worker: int, outcomes: Sequence[Outcome], now: float) -> list[int]:
         """Settle outcomes, many at once."""
@@ -226,7 +250,9 @@ class PostgresStore(SqlStore):
         return transacting(self._server, job, token, settle, lambda news: self.tell(news, ends=True))
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Let go of the connections, unless they are those of the process that this one was forked from."""
+        if os.getpid() != self._pid:
+            return
         with self._lock:
             if self._closed:
                 return

@@ -14,7 +14,19 @@ from plait.jobs.sql.gates import Gates, names
 from plait.jobs.sql.schema import NAMES, RUNNING, SCHEDULED, WAITING
 from plait.jobs.sql.session import Row, Session
 
-__all__ = ["DUE", "TAKEN", "Claims", "Lane", "Turns", "claim", "claimed", "make_due", "parts_of", "wanted"]
+__all__ = [
+    "TAKEN",
+    "Claims",
+    "Lane",
+    "Turns",
+    "claim",
+    "claimed",
+    "look",
+    "make_due",
+    "next_due",
+    "parts_of",
+    "wanted",
+]
 
 #: The columns of a claimed job, in order.
 TAKEN = "id, args, token, attempt, crashes, created, key, more, vt"
@@ -66,18 +78,36 @@ def make_due(session: Session, now: float, most: int = 1000) -> int:
 
 #: Jobs, whether there may be more, and seconds until a gate opens.
 Claims = tuple[list[Claimed], bool, float | None]
-#: The time of the next scheduled job.
-DUE = f"SELECT min(run_at) FROM plait_job WHERE state = {SCHEDULED}"
+_DUE = f"SELECT min(run_at) FROM plait_job WHERE state = {SCHEDULED}"
 
 
-def wanted(session: Session, wants: Sequence[Want], queues: Collection[str]) -> list[Lane]:
-    """The lanes of the wanted tasks, in those of `queues` (empty: all) that are not paused."""
-    tasks = {(want.task, int(want.alone)) for want in wants if want.count > 0}
+def next_due(session: Session) -> float | None:
+    """When the time of the next scheduled job comes."""
+    found: float | None = session.rows(_DUE)[0][0]
+    return found
+
+
+def look(session: Session, worker: int, now: float) -> tuple[float | None, list[Lane] | None]:
+    """When the next scheduled job's time comes, and the lanes from which may be claimed; `None`: the worker may not.
+
+    One statement, since on a server each is a trip. As for `is_leased`, nobody recovers the worker before that is
+    committed.
+    """
     rows = session.rows(
-        "SELECT id, queue, task, rank, alone FROM plait_lane WHERE queue NOT IN (SELECT queue FROM plait_paused) "
-        "AND NOT EXISTS (SELECT 1 FROM plait_moved) ORDER BY id"
+        f"WITH mine AS MATERIALIZED (SELECT 1 FROM plait_worker WHERE id = ? AND until > ?{session.kept}) "
+        f"SELECT id, queue, task, rank, alone, ({_DUE}), (SELECT count(*) FROM mine) FROM (SELECT 1) AS whatever "
+        "LEFT JOIN plait_lane ON queue NOT IN (SELECT queue FROM plait_paused) "
+        "AND NOT EXISTS (SELECT 1 FROM plait_moved) ORDER BY id",
+        (worker, now),
     )
-    return [Lane(*row) for row in rows if (row[2], row[4]) in tasks and (not queues or row[1] in queues)]
+    due, leased = rows[0][5:]
+    return due, [Lane(*row[:5]) for row in rows if row[0] is not None] if leased else None
+
+
+def wanted(lanes: Sequence[Lane], wants: Sequence[Want], queues: Collection[str]) -> list[Lane]:
+    """Those of the wanted tasks, in `queues` (empty: all)."""
+    tasks = {(want.task, int(want.alone)) for want in wants if want.count > 0}
+    return [lane for lane in lanes if (lane.task, lane.alone) in tasks and (not queues or lane.queue in queues)]
 
 
 Take = Callable[[Session, Lane, int, int, float], list[Row]]
@@ -108,6 +138,7 @@ def claim(
     rules = {want.task: want.rules for want in wants if want.rules}
     gates = Gates(session, now)
     found: list[Claimed] = []
+    times: list[tuple[int, float]] = []
     more = False
     for lane in turns.in_order(lanes):
         count = min(left[lane.task, lane.alone], most - len(found))
@@ -125,8 +156,10 @@ def claim(
             turns.served(lane)
         rows.sort(key=_in_order)
         if rows and rows[-1][8] > 0:
-            _advance(session, lane, rows[-1][8])
+            times.append((lane.id, rows[-1][8]))
         found += [claimed(session, lane, row) for row in rows]
+    if times:
+        _advance(session, times)
     return found, more, gates.opens
 
 
@@ -134,12 +167,15 @@ def _in_order(row: Row) -> Any:
     return row[8], row[0]
 
 
-def _advance(session: Session, lane: Lane, vt: float) -> None:
-    """The lane's virtual time is that of the job that was claimed last."""
-    session.run(
+def _advance(session: Session, times: list[tuple[int, float]]) -> None:
+    """A lane's virtual time is that of its job that was claimed last.
+
+    All at the end and in one order for everybody: else workers that claim from the same lanes would wait in a circle.
+    """
+    session.many(
         "INSERT INTO plait_fair (lane, key, vt) VALUES (?, '', ?) ON CONFLICT (lane, key) "
         "DO UPDATE SET vt = excluded.vt WHERE plait_fair.vt < excluded.vt",
-        (lane.id, vt),
+        sorted(times),
     )
 
 

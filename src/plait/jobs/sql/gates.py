@@ -24,13 +24,14 @@ _HOLDING = (
 
 #: Gates that are looked at in one go.
 GATES = 100
-#: So many gates that hold jobs, and when those of rates open, found by leaps, too.
+#: So many gates that hold jobs, when those of rates open, and whether nobody has a place there; found by leaps, too.
 _GATES = (
     f"WITH RECURSIVE gates (gate, rest) AS (SELECT (SELECT min(held) FROM plait_job WHERE state = {HELD} "
     f"AND held > ?), {GATES} UNION ALL "
     f"SELECT (SELECT min(held) FROM plait_job WHERE state = {HELD} AND held > gates.gate), rest - 1 "
     "FROM gates WHERE gates.gate IS NOT NULL AND rest > 1) "
-    "SELECT gate, (SELECT earliest FROM plait_pace WHERE plait_pace.gate = gates.gate) FROM gates "
+    "SELECT gate, (SELECT earliest FROM plait_pace WHERE plait_pace.gate = gates.gate), "
+    "NOT EXISTS (SELECT 1 FROM plait_slot WHERE plait_slot.gate = gates.gate) FROM gates "
     "WHERE gate IS NOT NULL ORDER BY gate"
 )
 
@@ -166,18 +167,20 @@ def open_gates(session: Session, now: float, sweep: Sweep, most: int = 64) -> fl
     """Let jobs come back to some of the gates that may have room; seconds until it is worth calling again.
 
     Some of each gate come back, whatever holds them: a claim holds those again that still may not pass. So nothing has
-    to be known here of rules, which may have changed; jobs of a limit's gate come back as others end anyway (`free`).
+    to be known here of rules, which may have changed or gone; jobs of a limit's gate come back as others end anyway
+    (`free`), but for those of one where none runs.
     """
     after = sweep.after("gates", "")
     gates = session.rows(_GATES, (after,))
     sweep.ended("gates", gates[-1][0] if len(gates) == GATES else None)
     soonest: float | None = None
-    for gate, earliest in gates:
+    for gate, earliest, empty in gates:
         wait = (earliest or 0.0) - now
+        many = earliest is not None or empty
         if wait <= 0:
             session.news = True
-            _come_back(session, gate, most if earliest is not None else 1)
-        if earliest is not None:
+            _come_back(session, gate, most if many else 1)
+        if many:
             soonest = wait if soonest is None else min(soonest, wait)
     if len(gates) == GATES and session.rows("SELECT 1 FROM plait_pace LIMIT 1"):
         soonest = 0.0  # those of the next ones may be open

@@ -215,7 +215,7 @@ class SqlStore(Database):
 
         def work(session: Session) -> tuple[float | None, bool, bool]:
             session.news = session.ends = False
-            soon = upkeep.upkeep(session, self.now(), self.sweep, expiring=self.outage.is_over())
+            soon = upkeep.upkeep(session, self.now(), self.sweep, self.outage)
             return soon, session.news, session.ends
 
         soon, news, ends = self.write(work)

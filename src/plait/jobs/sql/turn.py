@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from plait.jobs.records import Claimed, Turn, Want
-from plait.jobs.sql.claim import DUE, Claims, Lane, make_due, wanted
+from plait.jobs.sql.claim import Claims, Lane, look, make_due, next_due, wanted
 from plait.jobs.sql.session import Session
 from plait.jobs.sql.workers import is_leased
 
@@ -24,21 +24,15 @@ def turn(
 ) -> Turn:
     """See `Store.turn`. settle: settles the outcomes; the positions of those that were refused."""
     # First the lease, as whoever recovers this worker does: each would wait for the other else.
-    may_claim = bool(wants) and is_leased(session, worker, now)
+    may_claim = bool(wants) and (settle is None or is_leased(session, worker, now))
     refused = settle() if settle is not None else []
-    due = _next_due(session, now)
-    if due == 0.0:
+    due, lanes = look(session, worker, now) if may_claim else (next_due(session), None)
+    if due is not None and due <= now:
         make_due(session, now)
-        due = _next_due(session, now)
+        due = next_due(session)
     jobs: list[Claimed] = []
     more, opens = False, None
-    if may_claim:
-        jobs, more, opens = claim(wants, wanted(session, wants, queues), most)
-    soonest = min((wait for wait in (due, opens) if wait is not None), default=None)
-    return Turn(tuple(refused), tuple(jobs), soonest, more)
-
-
-def _next_due(session: Session, now: float) -> float | None:
-    """Seconds until the next scheduled job's time comes."""
-    found = session.rows(DUE)[0][0]
-    return max(0.0, found - now) if found is not None else None
+    if lanes is not None:
+        jobs, more, opens = claim(wants, wanted(lanes, wants, queues), most)
+    waits = (max(0.0, due - now) if due is not None else None, opens)
+    return Turn(tuple(refused), tuple(jobs), min((wait for wait in waits if wait is not None), default=None), more)

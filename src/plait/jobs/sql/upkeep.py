@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from plait.jobs.protocol import LEASE
 from plait.jobs.sql.enqueue import more_of
@@ -11,33 +11,63 @@ from plait.jobs.sql.gates import open_gates
 from plait.jobs.sql.session import Session
 from plait.jobs.sql.settle import release
 from plait.jobs.sql.sweep import STRETCH, Sweep
-from plait.jobs.sql.workers import expired, recover
+from plait.jobs.sql.workers import LEFT, is_unrenewed, leases, recover
 
 __all__ = ["Outage", "prune", "upkeep"]
 
 #: Upkeeps in a row that may come late before it is no outage but a slow worker, which must recover others all the same.
 SLOW = 3
+#: Seconds by which the store's clock may be off what it should be before that is a jump; and seconds after one until
+#: all others have noticed it, and renewed their leases by the new time.
+JUMP, NOTICED = 2.0, 3 * LEASE
 
 
 class Outage:
     """Whether leases may have run out only because nobody could renew them: the store was away, locked, or full.
 
-    After one, everybody has the time of a lease to renew theirs, lest all workers lose all their jobs at once.
+    After one, everybody has the time of a lease to renew theirs, lest all workers lose all their jobs at once. The same
+    goes for a store whose clock was set: for as long as some do not know, they renew, and look at, leases by the old
+    time.
+
+    Parameters:
+        clock: seconds by a clock that nobody sets. jump: seconds by which the store's may be set unnoticed.
 
     Concurrency: belongs to the thread that does upkeep.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, jump: float = JUMP) -> None:
+        self._clock, self._jump = clock, jump
         self._tended: float | None = None
         self._began = 0.0
         self._gaps = 0
         self._until = float("-inf")
+        self._ahead: float | None = None  # the store's clock, of the other one
+        self._leases: dict[int, tuple[float, float]] = {}  # until when, and since when that is so
 
-    def is_over(self) -> bool:
-        """To be asked in each transaction of upkeep: whether leases that have run out count."""
-        self._began = self._clock()
-        return self._began >= self._until and not (self._missed() and self._gaps < SLOW)
+    def lost(self, leases: Mapping[int, float], now: float) -> list[int]:
+        """To be asked in each transaction of upkeep: the workers whose leases have run out, as far as that counts.
+
+        Parameters:
+            leases: until when each worker has its own.
+        """
+        self._began = began = self._clock()
+        if self._was_set(leases, now - began):
+            self._until = max(self._until, began + NOTICED)
+        seen = self._leases
+        self._leases = {w: seen[w] if w in seen and seen[w][0] == end else (end, began) for w, end in leases.items()}
+        if began < self._until or (self._missed() and self._gaps < SLOW):
+            return []
+        # Those that end later than any can are of a time before the clock was set back: who lives has renewed them.
+        far = now + 2 * LEASE
+        return [w for w, (end, since) in self._leases.items() if end <= now or (end > far and began - since > NOTICED)]
+
+    def _was_set(self, leases: Mapping[int, float], ahead: float) -> bool:
+        """Whether the store's clock was set, as seen here, or by those who have renewed a lease to an earlier end."""
+        before, self._ahead = self._ahead, ahead
+        if before is not None and abs(ahead - before) > self._jump:
+            return True
+        seen = self._leases
+        return any(LEFT < end < seen[worker][0] - self._jump for worker, end in leases.items() if worker in seen)
 
     def tended(self) -> None:
         """That transaction is committed."""
@@ -50,10 +80,12 @@ class Outage:
         return self._tended is not None and self._began - self._tended > LEASE / 2
 
 
-def upkeep(session: Session, now: float, sweep: Sweep, *, expiring: bool = True) -> float | None:
-    """See `Store.upkeep`. expiring: whether workers whose lease has run out are recovered."""
-    for worker in expired(session, now) if expiring else ():
-        recover(session, worker, now)
+def upkeep(session: Session, now: float, sweep: Sweep, outage: Outage) -> float | None:
+    """See `Store.upkeep`."""
+    known = leases(session)
+    for worker in outage.lost(known, now):
+        if is_unrenewed(session, worker, known[worker]):
+            recover(session, worker, now)
     soonest = open_gates(session, now, sweep)
     return 0.0 if prune(session, now, sweep) else soonest
 
@@ -74,7 +106,7 @@ def prune(session: Session, now: float, sweep: Sweep) -> bool:
     for (more,) in gone:
         if more is not None and (group := more_of(more).of):
             release(session, group)
-    session.run(
+    keys = session.run(
         "DELETE FROM plait_uniq WHERE key IN "
         f"(SELECT key FROM plait_uniq WHERE until <= ? ORDER BY until LIMIT ?{session.unlocked})",
         (now, STRETCH),
@@ -98,4 +130,4 @@ def prune(session: Session, now: float, sweep: Sweep) -> bool:
         f"{session.unlocked})",
         (*values, now - 86_400.0),
     )
-    return len(gone) >= STRETCH
+    return max(len(gone), keys) >= STRETCH

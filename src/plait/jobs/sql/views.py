@@ -184,7 +184,7 @@ def redo(session: Session, ids: Collection[int], now: float) -> list[int]:
     again = []
     for row in session.rows(
         "SELECT id, lane, token, created, key, gates, uniq, keep_uniq, grp, part, more, args FROM plait_done "
-        f"WHERE id IN ?* AND state IN ({FAILED}, {CANCELLED})",
+        f"WHERE id IN ?* AND state IN ({FAILED}, {CANCELLED}) ORDER BY id{session.going}",
         (list(ids),),
     ):
         job, lane, token, created, key, gates, unique, keep_unique, group, part, more, args = row
@@ -192,8 +192,7 @@ def redo(session: Session, ids: Collection[int], now: float) -> list[int]:
             continue
         if unique is not None:  # it may have been kept for a time only
             session.run("UPDATE plait_uniq SET until = NULL WHERE key = ? AND job = ?", (unique, job))
-        if not session.run("DELETE FROM plait_done WHERE id = ?", (job,)):
-            continue  # somebody else has just done the same
+        session.run("DELETE FROM plait_done WHERE id = ?", (job,))
         if group is not None and not session.run(
             "UPDATE plait_grp SET open = open + 1 WHERE id = ? AND open > 0", (group,)
         ):

@@ -16,10 +16,12 @@ from plait.jobs.sql.settle import WHOLE, end, stopped
 
 __all__ = [
     "KEPT",
+    "LEFT",
     "beat",
     "begin",
-    "expired",
     "is_leased",
+    "is_unrenewed",
+    "leases",
     "leave",
     "note",
     "recover",
@@ -31,6 +33,8 @@ __all__ = [
 
 #: Seconds for which jobs can be looked up that their workers' crashes have ended.
 KEPT = 7 * 86_400.0
+#: When the lease of a worker ended that has left, and is kept for a job that it could not hand back.
+LEFT = 0.0
 _encode = msgspec.msgpack.Encoder().encode
 _info = msgspec.msgpack.Decoder(WorkerInfo).decode
 
@@ -60,9 +64,15 @@ def _close(session: Session, worker: int) -> None:
     session.rows(f"SELECT 1 FROM plait_worker WHERE id = ?{session.going}", (worker,))
 
 
-def expired(session: Session, now: float) -> list[int]:
-    """Workers whose lease has run out."""
-    return [row[0] for row in session.rows("SELECT id FROM plait_worker WHERE until <= ?", (now,))]
+def leases(session: Session) -> dict[int, float]:
+    """Worker -> until when it has its lease."""
+    return {row[0]: row[1] for row in session.rows("SELECT id, until FROM plait_worker ORDER BY id")}
+
+
+def is_unrenewed(session: Session, worker: int, until: float) -> bool:
+    """Whether a worker's lease still ends then, and it is not just renewing it; from here on it cannot any more."""
+    sql = f"SELECT 1 FROM plait_worker WHERE id = ? AND until = ?{session.unlocked}"
+    return bool(session.rows(sql, (worker, until)))
 
 
 def workers(session: Session, now: float, *, counted: bool = True) -> list[WorkerView]:
@@ -75,7 +85,10 @@ def workers(session: Session, now: float, *, counted: bool = True) -> list[Worke
 
 
 def leave(session: Session, worker: int, now: float) -> int:
-    """See `Store.leave`."""
+    """See `Store.leave`.
+
+    One that nobody wants, and that its task's own transaction still holds, is left to those who recover workers.
+    """
     _close(session, worker)
     rows = session.rows(
         f"UPDATE plait_job SET state = {WAITING}, attempt = attempt - 1, worker = NULL, progress = NULL, note = NULL "
@@ -85,7 +98,8 @@ def leave(session: Session, worker: int, now: float) -> int:
     _end_unwanted(session, worker, now)  # after that: some may have been cancelled just now
     free(session, [row[0] for row in rows])
     _open_again(session, worker)
-    session.run("DELETE FROM plait_worker WHERE id = ?", (worker,))
+    if not _forget(session, worker):
+        session.run("UPDATE plait_worker SET until = ? WHERE id = ?", (LEFT, worker))
     return len(rows)
 
 
@@ -117,10 +131,14 @@ def recover(session: Session, worker: int, now: float) -> int:
     session.news = session.news or bool(jobs)
     free(session, jobs)
     _open_again(session, worker)
-    session.run(
-        f"DELETE FROM plait_worker WHERE id = ? AND NOT EXISTS (SELECT 1 FROM plait_job WHERE {mine})", (worker, worker)
-    )
+    _forget(session, worker)
     return count + len(poisoned) + len(jobs)
+
+
+def _forget(session: Session, worker: int) -> bool:
+    """Forget a worker, if it has no jobs any more; whether that is so."""
+    mine = f"SELECT 1 FROM plait_job WHERE worker = ? AND state = {RUNNING}"
+    return session.run(f"DELETE FROM plait_worker WHERE id = ? AND NOT EXISTS ({mine})", (worker, worker)) > 0
 
 
 def _open_again(session: Session, mover: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ __all__ = ["PATIENCE", "SqliteSession", "connect", "in_words", "migrate", "trans
 
 #: Seconds to wait for others that write, before giving up.
 PATIENCE = 30.0
+#: How far ahead the numbers of a caller's own transaction may be: two have the same by chance once in so many.
+AHEAD = 1 << 20
 _WORDS = {"int": "INTEGER", "real": "REAL", "blob": "BLOB", "hot": ""}
 _COUNTERS = "CREATE TABLE plait_counter (name TEXT PRIMARY KEY, next INTEGER NOT NULL)"
 
@@ -125,12 +128,18 @@ def in_words(path: str, patience: float = PATIENCE) -> Iterator[None]:
 
 
 class SqliteSession:
-    """A session on a connection of the driver."""
+    """A session on a connection of the driver.
+
+    Parameters:
+        joined: whether the transaction is the caller's own: if it is rolled back, so are the numbers that it took, and
+            others must not get those of handles that are still about. So it takes them from far ahead, at random.
+    """
 
     unlocked = locked = kept = going = ""  # there is one transaction at a time
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, *, joined: bool = False) -> None:
         self.news = self.ends = False
+        self._joined = joined
         self._connection = connection
         self._execute = connection.execute
 
@@ -197,7 +206,8 @@ class SqliteSession:
             "INSERT INTO plait_counter (name, next) VALUES (?, ?) "
             "ON CONFLICT (name) DO UPDATE SET next = next + ? RETURNING next"
         )
-        after: Any = self._execute(sql, (counter, count + 1, count)).fetchall()[0][0]
+        ahead = secrets.randbelow(AHEAD) if self._joined else 0
+        after: Any = self._execute(sql, (counter, ahead + count + 1, ahead + count)).fetchall()[0][0]
         return range(after - count, after)
 
 

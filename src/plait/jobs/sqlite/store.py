@@ -62,6 +62,7 @@ class SqliteStore(SqlStore):
         except BaseException:
             self._writer.close()
             raise
+        self._file = _identity(self.path)
         self._reading = threading.Lock()
         folder = Path(self.path + "-plait")
         self.presence = Presence(folder)
@@ -82,8 +83,8 @@ class SqliteStore(SqlStore):
         self._check()
         with self._reading, in_words(self.path, self._patience):
             execute = self._reader.execute
-            execute("BEGIN")
             try:
+                execute("BEGIN")
                 return work(SqliteSession(self._reader))
             finally:
                 if self._reader.in_transaction:  # a broken disk has ended it already
@@ -97,6 +98,11 @@ class SqliteStore(SqlStore):
             )
         if self._closed:
             raise StoreError(f"The jobs in {self.path} were closed: open them anew, with Jobs(...).")
+        if _identity(self.path) != self._file:
+            raise StoreError(
+                f"{self.path} was deleted or replaced while it was in use here: nobody would find what is stored in "
+                "it now. End this process, and start it again with the file that is to be used."
+            )
 
     def joined(self, connection: Any) -> Session:
         """A session in the caller's transaction."""
@@ -111,7 +117,7 @@ class SqliteStore(SqlStore):
             raise ConnectionRefused(f"connection= is to {inner.filename!r}, and the jobs are in {self.path!r}.")
         if not inner.in_transaction:
             raise ConnectionRefused("connection= has no transaction open: begin one, enqueue, and commit it.")
-        return SqliteSession(inner)
+        return SqliteSession(inner, joined=True)
 
     def tell_workers(self) -> None:
         """Wake workers."""
@@ -175,6 +181,15 @@ class SqliteStore(SqlStore):
         with self._reading:
             self._reader.close()
         self._writer.close()
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """What tells a file from another of its name."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class _Transaction:

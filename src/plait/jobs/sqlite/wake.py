@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import secrets
 import select
 import socket
 import threading
@@ -40,7 +41,8 @@ class Ear:
         self._seen = version()
         self._wakes, self._woken = socket.socketpair()
         self._socket: socket.socket | None = None
-        self._path = folder / f"{kind}{os.getpid()}-{next(_numbers)}"
+        # Containers that share the folder have the same process numbers.
+        self._path = folder / f"{kind}{os.getpid()}-{next(_numbers)}-{secrets.token_hex(2)}"
         self._poll = select.poll()
         self._poll.register(self._woken, select.POLLIN)
         self._woken.setblocking(False)
