@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -45,21 +46,80 @@ jobs.schedule(3600, double, args=(1,), missed="none", overlap="allow", name="hou
 """
 
 
+#: Runs each command that it reads in a child, and says how it ended: no command has to import everything anew.
+COMMANDS = """
+import gc, json, os, sys, time
+import plait.cli.jobs, plait.cli.operating, plait.cli.scheduling, plait.cli.working
+import plait.jobs.postgres.store, plait.jobs.sqlite.store
+from plait.cli import main
+
+gc.freeze()
+for line in sys.stdin:
+    command, folder, environment, *streams = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        time.tzset()
+        for number, path in enumerate(streams):
+            os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
+        try:
+            main(command)
+        except SystemExit as ended:
+            sys.stdout.flush()
+            os._exit(ended.code or 0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Commands:
+    """Runs `plait` in processes of their own, as a shell does, but for their start."""
+
+    def __init__(self, folder: Path) -> None:
+        self._said = [folder / "out", folder / "err"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self._process = subprocess.Popen([sys.executable, "-c", COMMANDS], **pipes)
+
+    def run(
+        self, command: tuple[str, ...], folder: Path, environment: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        order = [command, str(folder), environment, os.devnull, *map(str, self._said)]
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        status = int(self._process.stdout.readline())
+        return subprocess.CompletedProcess(command, status, *(path.read_text() for path in self._said))
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory):
+    """What runs the commands of all shells."""
+    made = Commands(tmp_path_factory.mktemp("commands"))
+    yield made
+    made.close()
+
+
 class Shell:
     """A folder in which commands are run."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, commands: Commands) -> None:
+        self.folder, self._commands = folder, commands
         self.environment = {**os.environ, "COLUMNS": "80", "PLAIT_JOBS": "", "TZ": "Asia/Kathmandu"}
         (folder / "app.py").write_text(APP)
         self._begun: list[subprocess.Popen[str]] = []
 
     def run(self, *command: object) -> subprocess.CompletedProcess[str]:
         """Run `plait` with arguments: in this process, if it imports nothing of the user's."""
-        if not any("app" in str(part) for part in command):
-            return self._here(tuple(map(str, command)))
+        words = tuple(map(str, command))
+        if not any("app" in word for word in words):
+            return self._here(words)
+        if "--burst" not in words:  # a worker is better off in a process from its beginning on
+            return self._commands.run(words, self.folder, self.environment)
         return subprocess.run(
-            [sys.executable, "-m", "plait", *map(str, command)],
+            [sys.executable, "-m", "plait", *words],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
@@ -119,9 +179,9 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path: Path):
+def shell(tmp_path: Path, commands: Commands):
     """A shell in a folder of its own."""
-    made = Shell(tmp_path)
+    made = Shell(tmp_path, commands)
     yield made
     made.end()
 

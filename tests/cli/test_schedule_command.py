@@ -18,7 +18,7 @@ def test_schedules_are_listed_before_and_after_a_worker_has_stored_them(shell):
     for words in ("nightly", "Europe/Paris", "never", "latest", "skip", "when a worker"):
         assert words in said
     known = rows(shell.said("schedule", "ls", "app:jobs", "--json"))
-    assert known["hourly"]["missed"], known["hourly"]["overlap"] == ("none", "allow")
+    assert (known["hourly"]["missed"], known["hourly"]["overlap"]) == ("none", "allow")
     assert [known[name]["stored"] for name in ("hourly", "nightly")] == [False, False]
     assert not (shell.folder / "jobs.db").exists()
     with plait.Jobs(f"sqlite:///{shell.folder}/jobs.db") as jobs:

@@ -11,8 +11,6 @@ from tests.faults.support.under_fault import family
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.parametrize("scene", ["sqlite"], indirect=True)]
 
-ASKING = pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-
 
 @pytest.fixture
 def busy(scene, until):
@@ -35,11 +33,10 @@ def gone(until):
     return lambda processes: until(lambda: not [p for p in processes if p.is_running()], 30, "the end of all processes")
 
 
-@ASKING
-def test_running_jobs_may_end(scene, until, busy, gone, number, code):
+def test_running_jobs_may_end(scene, until, busy, gone):
     job, worker, everybody = busy(scene.app.gated, "--grace", "600")
-    worker.send_signal(number)
-    until(lambda: "Ending" in scene.words(), 60, "the beginning of the end")
+    worker.terminate()
+    until(lambda: "Ending: 1 jobs in hand may take 600 s more." in scene.words(), 60, "the beginning of the end")
     later = scene.app.fetch.enqueue(0)
     scene.go()
     assert worker.wait(60) == 0
@@ -66,10 +63,11 @@ def test_what_does_not_end_in_time_is_handed_back(scene, busy, gone):
     gone(everybody)
     view = job.show()
     assert (view.state, view.attempt, view.crashes) == (State.WAITING, 0, 0)
+    assert "1 jobs were handed back" in scene.words()
     assert scene.store.workers() == []
 
 
-@ASKING
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_second_signal_hurries(scene, until, busy, gone, number, code):
     job, worker, everybody = busy(scene.app.stuck, "--grace", "600")
     worker.send_signal(number)

@@ -105,7 +105,7 @@ def chaos(scene, until, rounds, seed):
 
 @pytest.mark.slow
 def test_workers_die_at_random_places_one_after_the_other(scene, until):
-    chaos(scene, until, 6, seed="few")
+    chaos(scene, until, 4, seed="few")
 
 
 @pytest.mark.nightly
@@ -113,6 +113,21 @@ def test_workers_die_at_random_places_one_after_the_other(scene, until):
 @pytest.mark.parametrize("seed", ["one", "two"])
 def test_a_hundred_workers_die_at_random_places(scene, until, seed):
     chaos(scene, until, 100, seed)
+
+
+@pytest.mark.parametrize("scene", ["sqlite"], indirect=True)
+def test_jobs_that_a_dead_worker_had_in_hand_do_not_wait_for_each_other(scene, until):
+    """Each is alone in a process, so that it can be told which of them kills; but not alone in the worker."""
+    jobs = [scene.app.gated.enqueue(n) for n in range(2)]
+    worker = scene.store.register(WorkerInfo(host="elsewhere", pid=1))
+    assert len(scene.store.turn(worker, (), [Want("gated", 2)]).claimed) == 2
+    scene.store.recover(worker)
+    scene.worker()
+    until(lambda: len(scene.count("begin")) == 2, 60, "both beginnings, before any end")
+    assert len(scene.seats()) == 2
+    scene.go()
+    until(lambda: scene.left() == 0, 60, "the end of all jobs")
+    assert [job.state for job in jobs] == [State.DONE] * 2
 
 
 @pytest.mark.parametrize("scene", ["sqlite"], indirect=True)

@@ -15,7 +15,7 @@ from tests.faults.support.under_fault import Scene
 
 pytestmark = pytest.mark.timeout(300)
 
-LEASE = 4.0
+LEASE = 3.0
 
 
 @pytest.fixture
@@ -62,13 +62,27 @@ class Client:
         assert self.wrong == []
 
 
-def test_a_server_that_crashes_under_load(scene, own_postgres, until):
+def assert_each_stored_job_ended_once(scene, client, workers):
+    """Nothing failed, nothing that was stored is gone, and effects are there once."""
+    states = scene.assert_all_ended()
+    failed = {job: scene.app.jobs.job(job).show().error for job, state in states.items() if state is not State.DONE}
+    assert not failed
+    assert client.stored
+    assert {job.id for job in client.stored} <= set(states), "a job that was stored is gone"
+    effects = Counter(job for (job,) in scene.rows("SELECT job FROM effect"))
+    pays = scene.rows("SELECT d.id FROM plait_done d JOIN plait_lane l ON l.id = lane WHERE task = 'pay'")
+    assert effects == {job: 1 for (job,) in pays}, "an effect in the database is missing, or there twice"
+    assert [worker.poll() for worker in workers] == [None, None]
+
+
+@pytest.mark.parametrize("crashes", [2, pytest.param(10, marks=pytest.mark.nightly)])
+def test_a_server_that_crashes_under_load(scene, own_postgres, until, crashes):
     """Stopped as by a crash, and started again, several times: each job that was stored ends once."""
     workers = [scene.worker() for _ in range(2)]
     until(lambda: scene.enlisted(2), 60, "two workers")
     client = Client(scene.app)
     try:
-        for _ in range(3):
+        for _ in range(crashes):
             before = len(scene.count("end"))
             until(lambda before=before: len(scene.count("end")) > before + 15, 60, "some jobs")
             own_postgres.stop("immediate")
@@ -76,19 +90,8 @@ def test_a_server_that_crashes_under_load(scene, own_postgres, until):
             own_postgres.start()
     finally:
         client.stop()
-    assert client.stored
     until(lambda: scene.left() == 0, 120, "the end of all jobs")
-    states = scene.assert_all_ended()
-    failed = {job: scene.app.jobs.job(job).show().error for job, state in states.items() if state is not State.DONE}
-    assert not failed
-    assert {job.id for job in client.stored} <= set(states), "a job that was stored is gone"
-    effects = Counter(job for (job,) in scene.rows("SELECT job FROM effect"))
-    pays = {
-        job
-        for (job,) in scene.rows("SELECT d.id FROM plait_done d JOIN plait_lane l ON l.id = lane WHERE task = 'pay'")
-    }
-    assert effects == dict.fromkeys(pays, 1), "an effect in the database is missing, or there twice"
-    assert [worker.poll() for worker in workers] == [None, None]
+    assert_each_stored_job_ended_once(scene, client, workers)
     for said in client.said:
         assert "cannot be reached" in said or "broke while" in said or "was busy" in said
 
@@ -99,10 +102,11 @@ def test_a_server_that_is_away_for_longer_than_a_lease(scene, own_postgres, unti
     workers = [scene.worker(lease=LEASE) for _ in range(2)]
     until(lambda: scene.enlisted(2), 60, "two workers")
     until(lambda: len(scene.count("begin")) == len(jobs), 60, "the beginning of all jobs")
+    over = scene.leases_over()
     own_postgres.stop("immediate")
     scene.go()
     until(lambda: len(scene.count("end")) == len(jobs), 60, "the end of all functions")
-    time.sleep(2 * LEASE)
+    until(over, 60, "the end of all leases")
     own_postgres.start()
     until(lambda: scene.left() == 0, 60, "the end of all jobs")
     assert set(scene.assert_all_ended().values()) == {State.DONE}
@@ -110,14 +114,15 @@ def test_a_server_that_is_away_for_longer_than_a_lease(scene, own_postgres, unti
     assert [worker.poll() for worker in workers] == [None, None]
 
 
-def test_connections_that_are_ended_all_the_time(scene, own_postgres, until):
+@pytest.mark.parametrize("times", [20, pytest.param(200, marks=pytest.mark.nightly)])
+def test_connections_that_are_ended_all_the_time(scene, own_postgres, until, times):
     """Listeners', workers', clients', tasks': whatever they do just then."""
     workers = [scene.worker() for _ in range(2)]
     until(lambda: scene.enlisted(2), 60, "two workers")
     client = Client(scene.app)
     try:
         with psycopg.connect(own_postgres.url(), autocommit=True) as connection:
-            for _ in range(40):
+            for _ in range(times):
                 connection.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'plait' "
                     "AND pid <> pg_backend_pid() AND random() < 0.5"
@@ -126,13 +131,7 @@ def test_connections_that_are_ended_all_the_time(scene, own_postgres, until):
     finally:
         client.stop()
     until(lambda: scene.left() == 0, 120, "the end of all jobs")
-    states = scene.assert_all_ended()
-    failed = {job: scene.app.jobs.job(job).show().error for job, state in states.items() if state is not State.DONE}
-    assert not failed
-    assert {job.id for job in client.stored} <= set(states)
-    effects = Counter(job for (job,) in scene.rows("SELECT job FROM effect"))
-    assert set(effects.values()) <= {1}
-    assert [worker.poll() for worker in workers] == [None, None]
+    assert_each_stored_job_ended_once(scene, client, workers)
 
 
 def test_a_client_without_a_server(own_postgres):

@@ -1,7 +1,6 @@
 """Processes that are stopped for longer than a lease, and go on as if nothing had happened."""
 
 import signal
-import time
 
 import psutil
 import pytest
@@ -57,7 +56,7 @@ def test_a_seat_that_is_stopped_keeps_its_job(scene, until):
     until(lambda: scene.count("begin")[job.id], 60, "the job's beginning")
     seats = [psutil.Process(pid) for pid in scene.seats()]
     stop(seats)
-    time.sleep(2 * LEASE)
+    until(scene.leases_over(), 60, "the end of all leases that were not renewed")
     scene.go()
     go_on(seats)
     until(lambda: job.state is State.DONE, 60, "its end")
@@ -78,19 +77,21 @@ def test_a_seat_that_is_stopped_is_killed_by_its_timeout(scene, until):
     assert worker.poll() is None
 
 
-@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
-def test_a_worker_whose_pulse_is_gone_keeps_its_lease(scene, until, how):
+def test_workers_whose_pulses_are_gone_keep_their_leases(scene, until):
+    """One's is stopped, the other's is killed; each looks whether the other has lost its lease."""
     job = scene.app.gated.enqueue(0)
-    worker = scene.worker(lease=LEASE)
-    until(lambda: scene.count("begin")[job.id], 60, "the job's beginning")
-    until(lambda: pulses(worker), 60, "a pulse")
-    scene.worker(lease=LEASE)
-    (pulse,) = pulses(worker)
-    pulse.send_signal(how)
-    if how == signal.SIGKILL:
-        until(lambda: pulses(worker) not in ([], [pulse]), 60, "another pulse")
-    time.sleep(2 * LEASE)
+    one, other = workers = [scene.worker(lease=LEASE) for _ in range(2)]
+    until(lambda: scene.enlisted(2) and scene.count("begin")[job.id], 60, "two workers, and the job's beginning")
+    until(lambda: all(map(pulses, workers)), 60, "their pulses")
+    before = {view.id for view in scene.store.workers()}
+    (stopped,), (killed,) = map(pulses, workers)
+    stopped.send_signal(signal.SIGSTOP)
+    killed.kill()
+    until(lambda: pulses(other) not in ([], [killed]), 60, "another pulse")
+    until(scene.leases_over(), 60, "the end of all leases that were not renewed")
+    assert {view.id for view in scene.store.workers()} == before, "one has begun anew"
     scene.go()
     until(lambda: job.state is State.DONE, 60, "its end")
     assert scene.count("begin")[job.id] == 1
     assert job.show().crashes == 0
+    assert [worker.poll() for worker in (one, other)] == [None, None]

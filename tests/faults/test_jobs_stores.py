@@ -4,7 +4,6 @@ import contextlib
 import resource
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import apsw
@@ -45,9 +44,10 @@ def test_a_file_that_is_locked_for_longer_than_anybody_waits(scene, until):
     jobs, workers = two_workers_with_jobs(scene, until)
     blocker = apsw.Connection(scene.store.path)
     blocker.execute("BEGIN IMMEDIATE")
+    over = scene.leases_over()
     scene.go()
     until(lambda: len(scene.count("end")) == len(jobs), 60, "the end of all functions")
-    time.sleep(2 * LEASE)
+    until(over, 60, "the end of all leases")
     assert "cannot be used just now" in scene.words()
     blocker.execute("ROLLBACK")
     blocker.close()
@@ -63,9 +63,10 @@ def test_a_disk_that_is_full(scene, until):
     before = [process.rlimit(resource.RLIMIT_FSIZE) for process in everybody]
     for process, (_, most) in zip(everybody, before, strict=True):
         process.rlimit(resource.RLIMIT_FSIZE, (0, most))
+    over = scene.leases_over()
     scene.go()
     until(lambda: len(scene.count("end")) == len(jobs), 60, "the end of all functions")
-    time.sleep(2 * LEASE)
+    until(over, 60, "the end of all leases")
     assert {job.state for job in jobs} == {State.RUNNING}
     for process, limit in zip(everybody, before, strict=True):
         process.rlimit(resource.RLIMIT_FSIZE, limit)

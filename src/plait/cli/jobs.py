@@ -20,7 +20,9 @@ ONE_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON docume
 TASK = click.option("--task", help="Only this task's.")
 QUEUE = click.option("--queue", help="Only those of this queue.")
 KEY = click.option("--key", help="Only those with this key.")
-BEFORE = click.option("--before", type=int, metavar="ID", help="Only those with smaller ids: the next page.")
+BEFORE = click.option(
+    "--before", type=click.IntRange(1, 2**63 - 1), metavar="ID", help="Only those with smaller ids: the next page."
+)
 LIMIT = click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=25, show_default=True, help="At most.")
 YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 

@@ -9,13 +9,16 @@ from typing import Any
 import click
 import msgspec
 from rich.console import Console
+from rich.text import Text
 
 from plait.cli import job_words as words
 from plait.cli.codes import DONE, MISUSED, SOME_FAILED
 from plait.cli.early import early, say
 from plait.cli.flags import FlagError
 from plait.cli.jobs_target import existing
-from plait.errors import PlaitError
+from plait.cli.unserved import is_served, unserved
+from plait.errors import PlaitError, nearest
+from plait.jobs.enqueueing import checked_queue
 from plait.jobs.protocol import State
 from plait.jobs.records import Filter, QueueView, Snapshot, WorkerView
 from plait.jobs.store import Store
@@ -101,24 +104,38 @@ class Operating:
 
     def pause(self, queue: str) -> int:
         """Pause a queue."""
-        self.store.pause(queue)
+        known = self._queues_with_jobs()
+        self.store.pause(checked_queue(queue))
         self.console.print(f"Queue {queue!r} is paused: what runs goes on, nothing more is claimed.")
+        if queue not in known:
+            self.console.print(f"There is no job in it (yet).{nearest(queue, known)}")
         return DONE
 
     def resume(self, queue: str) -> int:
         """Resume a queue."""
-        self.store.resume(queue)
-        self.console.print(f"Queue {queue!r} goes on.")
+        paused = {view.queue for view in self.store.queues() if view.paused}
+        self.store.resume(checked_queue(queue))
+        if queue in paused:
+            self.console.print(f"Queue {queue!r} goes on.")
+        else:
+            close = nearest(queue, paused or self._queues_with_jobs())
+            self.console.print(f"Queue {queue!r} was not paused.{close}")
         return DONE
+
+    def _queues_with_jobs(self) -> set[str]:
+        return {view.queue for view in self.store.queues() if view.counts}
 
     def stats(self, as_json: bool) -> int:
         """Count jobs, and show workers."""
         queues, workers = self.store.queues(), self.store.workers()
         if as_json:
-            self._print_json({"queues": msgspec.to_builtins(queues), "workers": msgspec.to_builtins(workers)})
+            views = [msgspec.to_builtins(view) | {"served": is_served(view, workers)} for view in queues]
+            self._print_json({"queues": views, "workers": msgspec.to_builtins(workers)})
             return DONE
         self._show_queues(queues)
         self._show_workers(workers)
+        for said in unserved(queues, workers).values():
+            self.console.print(Text(said), soft_wrap=True)
         return DONE
 
     def _show_queues(self, queues: list[QueueView]) -> None:

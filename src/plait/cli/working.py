@@ -17,7 +17,8 @@ from plait.cli.early import early, say
 from plait.cli.job_words import age, plain
 from plait.cli.jobs_target import load_jobs
 from plait.cli.target import TargetError
-from plait.errors import PlaitError, QueueMoved
+from plait.cli.unserved import unserved
+from plait.errors import PlaitError, QueueMoved, nearest
 from plait.jobs.events import JobCrashed, JobEnded, JobRetried, JobSnoozed
 from plait.jobs.jobs import Jobs
 from plait.jobs.open import shown_url
@@ -30,6 +31,8 @@ log = logging.getLogger("plait")
 
 #: Seconds between two looks at whether there is anything to do, and whether the queue has moved.
 LOOK, MOVED = 0.2, 2.0
+#: Seconds between two looks at jobs that nobody knows, which count all there are.
+UNKNOWN = 300.0
 #: Names of tasks in the first line.
 SHOWN = 8
 
@@ -44,6 +47,7 @@ class Working:
         self.grace, self.burst, self.quiet = grace, burst, quiet
         self._asked = threading.Event()
         self._signals: list[int] = []
+        self._unknown: set[tuple[str, str]] = set()
 
     def carry_out(self) -> int:
         """Run it; the exit code."""
@@ -82,6 +86,8 @@ class Working:
             f"Worker {worker.id} runs {', '.join(names)} of {shown_url(jobs.url)}; queues: {served}. "
             "Ctrl-C ends it in good order."
         )
+        with contextlib.suppress(PlaitError):  # the worker says so, and goes on trying
+            self._look_at_queues(jobs)
         moved = self._until_it_is_to_end(jobs, worker)
         if self._signals and worker.lanes.held:
             self._tell(f"Ending: {worker.lanes.held:,} jobs in hand may take {self.grace:g} s more.")
@@ -93,11 +99,31 @@ class Working:
             return MISUSED
         return 128 + self._signals[-1] if len(self._signals) > 1 else DONE
 
+    def _look_at_queues(self, jobs: Jobs) -> None:
+        """Say which of --queues may have been mistyped."""
+        ours = {task.queue for task in jobs.tasks.values()}
+        for queue in self.queues if not ours.issuperset(self.queues) else ():
+            known = ours | {view.queue for view in jobs.store.queues() if view.counts}
+            if queue not in known:
+                close = nearest(queue, known)
+                self._tell(f"No task of this code has queue={queue!r}, and no job is there (yet).{close}")
+
+    def _look_for_unknown(self, jobs: Jobs) -> None:
+        """Say, once for each, which tasks have jobs that wait and are known to no worker."""
+        for (queue, task), said in unserved(jobs.store.queues(), jobs.store.workers()).items():
+            if task not in jobs.tasks and (queue, task) not in self._unknown and queue in (self.queues or (queue,)):
+                self._unknown.add((queue, task))
+                log.warning("%s", said)
+
     def _until_it_is_to_end(self, jobs: Jobs, worker: Worker) -> str | None:
         """Wait; where the queue has moved to, if that is why."""
         looked = time.monotonic()
+        counted = looked - UNKNOWN
         while not self._asked.wait(LOOK):
             try:
+                if time.monotonic() - counted > UNKNOWN:
+                    counted = time.monotonic()
+                    self._look_for_unknown(jobs)
                 if self.burst and worker.finished and not self._left(jobs):
                     return None
                 if time.monotonic() - looked > MOVED:

@@ -18,7 +18,7 @@ from plait.policy.retry import Retry
 from plait.surface.calls import is_async
 from plait.surface.options import rules_from
 
-__all__ = ["Declared", "Home", "TaskOptions", "declare", "is_said_again"]
+__all__ = ["Declared", "Home", "TaskOptions", "declare", "is_said_again", "seconds"]
 
 #: Options of a task that say how a job is enqueued, and how its results are kept; the others are `plait.map`'s.
 _ENQUEUE = ("queue", "priority", "key")
@@ -107,8 +107,8 @@ def declare(function: Callable[..., Any], transactional: bool, options: Mapping[
         is_async=is_async(function),
         rules=rules,
         retry=asked.retry,
-        keep=_seconds("keep", options.get("keep", home.keep)),
-        keep_failed=_seconds("keep_failed", options.get("keep_failed", home.keep_failed)),
+        keep=seconds("keep", options.get("keep", home.keep)),
+        keep_failed=seconds("keep_failed", options.get("keep_failed", home.keep_failed)),
         largest=home.largest,
         store_rules=store_rules,
         url=home.place,
@@ -147,7 +147,8 @@ def is_said_again(before: Any, function: Any) -> bool:
     return names[0] == names[1] and names[0][0] == "__main__" and not (file and os.path.exists(file))
 
 
-def _seconds(option: str, value: Any) -> float:
+def seconds(option: str, value: Any) -> float:
+    """The value of an option that takes seconds from 0, looked at."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
         raise OptionError(option, value, "it takes seconds from 0")
     return float(value)

@@ -131,7 +131,10 @@ class Job(Generic[R]):
         return self._read(ended.result)
 
     def cancel(self) -> State:
-        """Let nobody run it; one that runs is stopped. Its state after: `running` until its worker has stopped it."""
+        """Let nobody run it; one that runs is stopped. Its state after: `running` until its worker has stopped it.
+
+        In a thread beside others it cannot be: the job is cancelled, and its function goes on for nothing.
+        """
         found = self._client.store.cancel([self.id])
         if self.id not in found:
             raise JobUnknown(self.id)
@@ -197,11 +200,29 @@ class Group:
         found: list[Any] = []
         known: dict[int, Ended] = {}
         for at, job in enumerate(self.jobs):
-            if job.id not in known:  # those after it are looked up with it
-                known = {ended.id: ended for ended in self._client.store.ended(self._ids(at))}
+            if job.id not in known:
+                known = self._known(at)
             ended = known.get(job.id) or job._end(None if until is None else max(0.0, until - time.monotonic()))
             found.append(job._value(ended))
         return found
+
+    async def aresults(self, timeout: float | None = None) -> list[Any]:
+        """The same without blocking the event loop."""
+        until = None if timeout is None else time.monotonic() + timeout
+        found: list[Any] = []
+        known: dict[int, Ended] = {}
+        for at, job in enumerate(self.jobs):
+            if job.id not in known:
+                known = await asyncio.to_thread(self._known, at)
+            if job.id in known:
+                found.append(job._value(known[job.id]))
+            else:
+                found.append(await job.aresult(None if until is None else max(0.0, until - time.monotonic())))
+        return found
+
+    def _known(self, first: int) -> dict[int, Ended]:
+        """Which of the parts from `first` on have ended: as many as are looked up at once."""
+        return {ended.id: ended for ended in self._client.store.ended(self._ids(first))}
 
     def _ids(self, first: int) -> list[int]:
         return [job.id for job in self.jobs[first : first + _AT_ONCE]]

@@ -12,15 +12,17 @@ import msgspec
 from plait.errors import OptionError
 from plait.events import Event, Hub
 from plait.jobs.calendar import calendar_of
+from plait.jobs.calling import in_thread
 from plait.jobs.client import Client
 from plait.jobs.codec import LARGEST
-from plait.jobs.declare import Home, TaskOptions, declare, is_said_again
+from plait.jobs.declare import Home, TaskOptions, declare, is_said_again, seconds
+from plait.jobs.enqueueing import EnqueueOptions, checked_enqueueing, checked_queue
 from plait.jobs.handle import Group, Job
-from plait.jobs.records import Fan
 from plait.jobs.schedules import Schedule, Schedules, called_with, checked_schedule
 from plait.jobs.spec import TaskSpec
 from plait.jobs.store import Store
-from plait.jobs.task import EnqueueOptions, JobTask, Prepared, checked_enqueueing
+from plait.jobs.task import JobTask, Prepared
+from plait.jobs.together import chain_of, group_of
 
 if TYPE_CHECKING:
     from plait.jobs.worker.worker import Worker
@@ -66,7 +68,10 @@ class Jobs:
         store: Store | None = None,
     ) -> None:
         self._client = Client(url, store)
-        self.keep, self.keep_failed, self.max_bytes = keep, keep_failed, max_bytes
+        self.keep, self.keep_failed = seconds("keep", keep), seconds("keep_failed", keep_failed)
+        if not isinstance(max_bytes, int) or max_bytes < 1:
+            raise OptionError("max_bytes", max_bytes, "it takes a whole number from 1")
+        self.max_bytes = max_bytes
         self.tasks: dict[str, JobTask[..., Any]] = {}
         self.schedules: list[Schedule] = []
         self.hub = Hub()
@@ -153,34 +158,26 @@ class Jobs:
             on_error: what it gets where parts failed: `"raise"`: it fails at once; `"skip"`: the other results;
                 `"return"`: a `plait.Failure` in the place of each.
         """
-        if on_error not in ("raise", "skip", "return"):
-            raise OptionError("on_error", on_error, 'it takes "raise", "skip" or "return"')
-        prepared = [self._checked(part) for part in parts]
-        last = None
-        if then is not None:
-            self._checked(then)
-            last = msgspec.structs.replace(then.encoded(fed=True), on_error=on_error)
-        drafts = [part.encoded() for part in prepared]
-        placed, group = self.store.enqueue(drafts, fan=Fan(total=len(drafts), then=last), connection=connection)
-        jobs = [part.task.handle(where) for where, part in zip(placed, prepared, strict=True)]
-        return Group(self._client, group, jobs)
+        return group_of(self._client, parts, then, on_error, connection)()
+
+    async def group_async(
+        self,
+        parts: Iterable[Prepared[Any]],
+        then: Prepared[Any] | None = None,
+        *,
+        on_error: Literal["raise", "skip", "return"] = "raise",
+        connection: Any = None,
+    ) -> Group:
+        """The same without blocking the event loop while they are stored."""
+        return await in_thread(group_of(self._client, parts, then, on_error, connection))
 
     def chain(self, *links: Prepared[Any], connection: Any = None) -> Job[Any]:
         """Enqueue the first of `links`; when one is done, the next: what it returned is that one's first argument."""
-        if not links:
-            raise OptionError("links", (), "it takes at least one draft, like thumbnail.draft(...)")
-        first, *rest = map(self._checked, links)
-        further = tuple(link.encoded(fed=True) for link in rest)
-        draft = msgspec.structs.replace(first.encoded(), then=further)
-        placed, _ = self.store.enqueue([draft], connection=connection)
-        return first.task.handle(placed[0])
+        return chain_of(self._client, links, connection)()
 
-    def _checked(self, draft: Any) -> Prepared[Any]:
-        if not isinstance(draft, Prepared):
-            raise OptionError("a part", draft, 'it takes drafts, like thumbnail.draft("a.png")')
-        if draft.task.spec.url != self._client.place:
-            raise OptionError("a part", draft, "it is a draft of another queue's task: all must be of this one")
-        return draft
+    async def chain_async(self, *links: Prepared[Any], connection: Any = None) -> Job[Any]:
+        """The same without blocking the event loop while it is stored."""
+        return await in_thread(chain_of(self._client, links, connection))
 
     def schedule(
         self,
@@ -213,7 +210,7 @@ class Jobs:
         """
         if not isinstance(task, JobTask) or self.tasks.get(task.name) is None or task.spec.url != self._client.place:
             raise OptionError("task", task, "it takes a task of this queue, made by @jobs.task")
-        draft = task.drafted(*called_with(args, kwargs))
+        draft = task.for_schedule().drafted(*called_with(args, kwargs))
         chosen = task.name if name is None else name
         checked = checked_schedule(chosen, missed, overlap, {schedule.name for schedule in self.schedules})
         calendar = calendar_of(when, tz)
@@ -228,7 +225,9 @@ class Jobs:
     # --- running them -----------------------------------------------------------------------------------------------
 
     def worker(self, *, queues: Sequence[str] = (), concurrency: int | None = None, pulse: bool = True) -> Worker:
-        """A worker for all tasks of this queue, in this process; `plait work` starts one. Use it `with`, or `.start()`.
+        """A worker for all tasks of this queue, in this process; `plait work` starts one. Use it `with`.
+
+        Or `.start()` it once, and `.drain()` it before the process ends, which else takes what runs with it.
 
         Parameters:
             queues: those that it serves; empty: all.
@@ -263,7 +262,8 @@ class Jobs:
     def run_pending(self) -> int:
         """For tests: run all jobs that are due in this thread, and what they enqueue in turn; how many that were.
 
-        Retries and delayed jobs run when their time has come: `plait.jobs.testing.VirtualClock` makes it come.
+        Retries and delayed jobs run when their time has come: `plait.jobs.testing.VirtualClock` makes it come. What
+        jobs say of their progress is not kept.
         """
         from plait.jobs.testing import run_pending
 
@@ -271,11 +271,11 @@ class Jobs:
 
     def pause(self, queue: str = "default") -> None:
         """Let nobody claim jobs of a queue; those that run go on."""
-        self.store.pause(queue)
+        self.store.pause(checked_queue(queue))
 
     def resume(self, queue: str = "default") -> None:
         """The opposite."""
-        self.store.resume(queue)
+        self.store.resume(checked_queue(queue))
 
     def close(self) -> None:
         """Let go of the store."""

@@ -9,6 +9,7 @@ from typing import Any
 from plait.engine.rules import Rules
 from plait.jobs.codec import Signature
 from plait.jobs.records import Rule
+from plait.machine.cpus import cores
 from plait.placement import Placement
 from plait.policy.retry import Retry
 
@@ -16,6 +17,9 @@ __all__ = ["ISOLATED", "TaskSpec"]
 
 #: What `model="auto"` chooses among for jobs: a job that kills its process must not kill the worker.
 ISOLATED = ("processes", "processes+threads", "processes+async")
+
+#: Processes in which a worker runs suspects of one task, at most.
+MOST_APART = 8
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,18 @@ class TaskSpec:
         return Signature(function, self.name, skip=1 if self.transactional else 0, without=self.rules.resources)
 
     @property
-    def rules_alone(self) -> Rules:
-        """The same for a job that may have killed its worker: alone in a process, where that can reach its store."""
+    def apart(self) -> int:
+        """How many jobs that have lost a worker may run at once in a worker, each alone in a process."""
+        model = self.rules.model
+        one_at_a_time = model == "serial" or (isinstance(model, Placement) and model.workers == model.width == 1)
+        return 1 if one_at_a_time or self.url.startswith("memory") else min(MOST_APART, max(2, cores()))
+
+    def rules_apart(self, count: int) -> Rules:
+        """The same for `count` jobs that may have killed their worker: each alone in a process.
+
+        In memory, where no other process reaches the store, they run in this one.
+        """
+        style = "loop" if self.is_async else "serial"
         if self.url.startswith("memory"):
             return replace(self.rules, model=Placement("here", "loop" if self.is_async else "threads", width=1))
-        return replace(self.rules, model=Placement("processes", "loop" if self.is_async else "serial", 1, 1))
+        return replace(self.rules, model=Placement("processes", style, count, 1))

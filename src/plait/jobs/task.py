@@ -6,18 +6,19 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Concatenate, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overload
 
-from plait.errors import ArgumentRefused, OptionError, UnknownOption
+from plait.errors import ArgumentRefused, OptionError
 from plait.jobs.calling import in_thread
 from plait.jobs.client import Client
 from plait.jobs.codec import Signature
+from plait.jobs.enqueueing import EnqueueOptions, checked_enqueueing, checked_together
 from plait.jobs.handle import Job
-from plait.jobs.records import PRIORITIES, Draft, Placed, Rule
+from plait.jobs.records import Draft, Placed, Rule
 from plait.jobs.spec import TaskSpec
 from plait.surface.task import Task
 
-__all__ = ["EnqueueOptions", "JobTask", "Prepared", "by_key"]
+__all__ = ["JobTask", "Prepared", "by_key"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -28,19 +29,6 @@ T = TypeVar("T")
 def by_key(*args: Any, **kwargs: Any) -> str:
     """`Limit(2, key=plait.jobs.by_key)`: each `key=` that jobs were enqueued with has the limit for itself."""
     raise TypeError("by_key stands for the job's own key=; it is not called.")
-
-
-class EnqueueOptions(TypedDict, total=False):
-    """How one job, or several, are enqueued. See `JobTask.with_`."""
-
-    delay: float
-    at: datetime | float
-    priority: int
-    queue: str
-    unique: str | None
-    unique_for: float
-    key: str | None
-    connection: Any
 
 
 class Prepared(Generic[R]):
@@ -58,6 +46,12 @@ class Prepared(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<draft of {self.task.name}>"
+
+
+_NOT_SCHEDULED = {
+    "connection": "the jobs of a schedule are stored by workers, in transactions of their own",
+    "at": "the schedule says when its jobs run; delay= puts each of them off",
+}
 
 
 class JobTask(Task[P, R]):
@@ -89,6 +83,11 @@ class JobTask(Task[P, R]):
     def signature(self) -> Signature:
         """How its arguments are stored."""
         return self.spec.signature(self.__plait_function__)
+
+    @property
+    def queue(self) -> str:
+        """Where its jobs go."""
+        return self._enqueueing.get("queue", "default")
 
     def read(self, result: bytes | None) -> Any:
         """What a stored result of the function stands for."""
@@ -131,6 +130,21 @@ class JobTask(Task[P, R]):
             calls: tuples of positional arguments, dicts of named ones, or drafts (`JobTask.draft`), which a type
                 checker compares with the function; what a draft's own `with_` says goes before this task's.
         """
+        return self._place(self._drafts(calls))
+
+    @overload
+    async def enqueue_many_async(
+        self: JobTask[P, Coroutine[Any, Any, T]], calls: Iterable[Sequence[Any] | Mapping[str, Any] | Prepared[Any]]
+    ) -> list[Job[T]]: ...
+    @overload
+    async def enqueue_many_async(
+        self, calls: Iterable[Sequence[Any] | Mapping[str, Any] | Prepared[Any]]
+    ) -> list[Job[R]]: ...
+    async def enqueue_many_async(self, calls: Iterable[Any]) -> Any:
+        """The same without blocking the event loop while they are stored."""
+        return await in_thread(self._place, self._drafts(calls))
+
+    def _drafts(self, calls: Iterable[Any]) -> list[Draft]:
         drafts = []
         for at, call in enumerate(calls):
             if isinstance(call, tuple | list):
@@ -142,7 +156,7 @@ class JobTask(Task[P, R]):
             else:
                 why = f"call {at} is {call!r}: enqueue_many takes tuples, like [(1,), (2,)], or dicts of arguments."
                 raise ArgumentRefused(self.name, why)
-        return self._place(drafts) if drafts else []
+        return drafts
 
     @overload
     def draft(self, *args: P.args, **kwargs: P.kwargs) -> Prepared[R]: ...
@@ -161,7 +175,7 @@ class JobTask(Task[P, R]):
             priority: -100 to 100; higher ones come first.
             queue: where workers look for it.
             unique: while a job of this task with the same text is not ended, enqueueing again gives that one's handle;
-                unique_for: seconds for which that stays so after it has ended.
+                unique_for: seconds for which that stays so after it has ended. Parts of groups are stored all the same.
             key: whose job it is: workers take turns among the keys of a task.
             connection: a connection of the store's driver (apsw, psycopg), or SQLAlchemy's over one, with a transaction
                 open: the job is part of that.
@@ -189,6 +203,13 @@ class JobTask(Task[P, R]):
             wants = "drafts are stored together: give it to group(), chain() or enqueue_many(), not to each of them"
             raise OptionError("connection", own, wants)
 
+    def for_schedule(self) -> JobTask[P, R]:
+        """Itself; refused is what its `with_` says that a schedule does."""
+        for option, wants in _NOT_SCHEDULED.items():
+            if self._enqueueing.get(option) is not None:
+                raise OptionError(option, self._enqueueing[option], wants)  # type: ignore[literal-required]
+        return self
+
     def one_at_a_time(self) -> None:
         """Have the jobs of one schedule run one after the other: they pass a gate of the schedule's."""
         spec = self.spec
@@ -198,7 +219,7 @@ class JobTask(Task[P, R]):
 
     def drafted(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, fed: bool = False) -> Draft:
         """The call as it is stored."""
-        options = self._enqueueing
+        options = checked_together(self._enqueueing)
         data = self.signature.encode(args, dict(kwargs), self.spec.largest, fed=fed)
         if not options and not self._keys:
             return Draft(task=self.name, args=data)
@@ -225,6 +246,8 @@ class JobTask(Task[P, R]):
         return Job(self._client, where.id, self.name, self._root.read, fresh=where.fresh)
 
     def _place(self, drafts: list[Draft]) -> list[Job[R]]:
+        if not drafts:
+            return []
         placed, _ = self._client.store.enqueue(drafts, connection=self._enqueueing.get("connection"))
         return [self.handle(where) for where in placed]
 
@@ -253,48 +276,3 @@ class JobTask(Task[P, R]):
 
 def _empty() -> JobTask[..., Any]:
     return JobTask.__new__(JobTask)
-
-
-def checked_enqueueing(options: EnqueueOptions) -> EnqueueOptions:
-    """The options, each looked at.
-
-    Raises:
-        UnknownOption, OptionError: what cannot be; the message says what can.
-    """
-    for name, value in options.items():
-        if name not in EnqueueOptions.__annotations__:
-            raise UnknownOption("option", name, EnqueueOptions.__annotations__)
-        wants = _WANTS.get(name)
-        if wants is not None and not wants[0](value):
-            raise OptionError(name, value, wants[1])
-    return options
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
-
-
-def _is_time(value: Any) -> bool:
-    return value.tzinfo is not None if isinstance(value, datetime) else _is_number(value)
-
-
-def _is_priority(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and -PRIORITIES <= value <= PRIORITIES
-
-
-def _is_text(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and 0 < len(value) <= 500 and not {"\0", "\x1f"} & set(value))
-
-
-_WANTS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "delay": (lambda value: _is_number(value) and 0 <= value < float("inf"), "it takes seconds from 0"),
-    "at": (_is_time, "it takes a datetime with a time zone, or seconds since the epoch"),
-    "priority": (_is_priority, f"it takes a whole number from -{PRIORITIES} to {PRIORITIES}; higher ones come first"),
-    "queue": (
-        lambda value: value is not None and _is_text(value) and "," not in value,
-        "it takes a name without commas",
-    ),
-    "unique": (_is_text, "it takes a text of up to 500 characters, or None"),
-    "unique_for": (lambda value: _is_number(value) and value >= 0, "it takes seconds from 0"),
-    "key": (_is_text, "it takes a text of up to 500 characters, or None"),
-}

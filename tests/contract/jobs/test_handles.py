@@ -20,6 +20,7 @@ from plait.jobs.testing import MemoryStore, VirtualClock
 from tests.contract.jobs import desk
 from tests.contract.jobs.desk import Picture
 
+pytestmark = pytest.mark.timeout(300)
 PATIENCE = 60.0
 
 
@@ -314,7 +315,6 @@ def test_handles_of_local_tasks_travel_as_plain_ones():
     assert (again, again.result(0)) == (job, {"path": "x", "size": 1})
 
 
-@pytest.mark.timeout(300)
 def test_handles_of_different_queues_in_memory_are_not_equal():
     with on("memory://") as one, on("memory://") as two:
         jobs = [one.tasks["double"].enqueue(1), two.tasks["double"].enqueue(1)]

@@ -1,11 +1,11 @@
 """Who dies on this machine is heard of at once, and once."""
 
 import os
+import select
 import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from plait.jobs.neighbours import Neighbours
 
 pytestmark = pytest.mark.timeout(120)
-LONG = 60.0
+LONG = 3600.0  # whoever waits so long hangs: the test has a limit
 
 
 @pytest.fixture
@@ -45,9 +45,7 @@ def open_descriptors() -> int:
 def test_an_end_is_heard_of_at_once_and_only_once(neighbours, sleeper, wake):
     neighbours.know({1: sleeper.pid, 2: os.getpid()})
     sleeper.kill()
-    began = time.monotonic()
     assert neighbours.wait(LONG, wake.fileno())
-    assert time.monotonic() - began < LONG / 2
     neighbours.know({1: sleeper.pid, 2: os.getpid()})  # nobody has recovered it yet
     assert not neighbours.wait(0.0, wake.fileno())
 
@@ -83,9 +81,22 @@ def test_without_process_descriptors_nothing_is_heard(neighbours, sleeper, wake,
     assert not neighbours.wait(0.0, wake.fileno())
 
 
-def test_one_that_ends_while_it_is_forgotten_does_not_end_who_waits():
+def test_one_that_ends_while_it_is_forgotten_does_not_end_who_waits(monkeypatch):
     """A client of the worker's process looks after the store, or closes it, while the worker lingers."""
-    raised = []
+    raised, waiting, poll = [], threading.Event(), select.poll
+
+    class Telling:
+        """Tells of each wait as it begins."""
+
+        def __init__(self):
+            inner = poll()
+            self.register, self._wait = inner.register, inner.poll
+
+        def poll(self, timeout):
+            waiting.set()
+            return self._wait(timeout)
+
+    monkeypatch.setattr(select, "poll", Telling)
 
     def waits(neighbours, wake):
         try:
@@ -100,7 +111,8 @@ def test_one_that_ends_while_it_is_forgotten_does_not_end_who_waits():
             neighbours.know({1: process.pid})
             thread = threading.Thread(target=waits, args=(neighbours, theirs.fileno()))
             thread.start()
-            time.sleep(0.002)  # most often it waits by now
+            assert waiting.wait(LONG)
+            waiting.clear()
             process.kill()
             neighbours.close()
             ours.send(b"x")

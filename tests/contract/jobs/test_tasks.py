@@ -211,7 +211,6 @@ def test_a_draft_with_a_connection_of_its_own_is_refused(jobs, tmp_path, how):
     with pytest.raises(OptionError, match=r"connection=.*stored together"):
         enqueue[how]()
     assert jobs.store.find(Filter()) == []
-    assert jobs.store.find(Filter()) == []
 
 
 def test_a_unique_job_stands_for_the_next(jobs):

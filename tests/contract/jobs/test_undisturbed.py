@@ -72,7 +72,9 @@ def test_a_schedule_that_cannot_be_fired_keeps_nobody_from_upkeep(tmp_path, unti
     worker = Worker(store, {}, fire=fire, pulse=False)
     worker.start()
     try:
-        until(lambda: store.states([placed.id]) == {placed.id: State.WAITING}, 20, "the dead worker's job to come back")
+        until(
+            lambda: store.states([placed.id])[placed.id] is State.WAITING, PATIENCE, "the dead worker's job to return"
+        )
     finally:
         worker.drain(0)
         store.close()
@@ -112,7 +114,7 @@ def test_a_clients_open_transaction_keeps_no_worker_from_settling(postgres):
 
         thread = threading.Thread(target=settle)
         thread.start()
-        free = settled.wait(5)
+        free = settled.wait(PATIENCE)
         client.commit()
         thread.join()
     store.close()

@@ -159,6 +159,7 @@ APP = """
 """
 
 
+@pytest.mark.parametrize("jobs", ["postgres"], indirect=True)  # tests of faults do it with SQLite
 def test_plait_work_runs_jobs_and_drains_when_it_is_asked_to(jobs, tmp_path, until):
     (tmp_path / "app.py").write_text(textwrap.dedent(APP))
 
@@ -195,7 +196,7 @@ def test_plait_work_runs_jobs_and_drains_when_it_is_asked_to(jobs, tmp_path, unt
 # --- nothing is left ------------------------------------------------------------------------------------------------
 
 
-def test_a_worker_leaves_nothing_behind(tmp_path, nothing_left):
+def test_a_worker_leaves_nothing_behind(tmp_path, until, nothing_left):
     with plait.Jobs(f"sqlite:///{tmp_path / 'jobs.db'}") as jobs:
 
         @jobs.task
@@ -209,9 +210,11 @@ def test_a_worker_leaves_nothing_behind(tmp_path, nothing_left):
         with plait.default_pool(), at_work(jobs) as worker:
             assert results([computes.enqueue(100), waits.enqueue(2)]) == [4950, 2]
             assert worker.id > 0
-        until_gone = time.monotonic() + PATIENCE
-        while any(t.name == "plait-results" for t in threading.enumerate()) and time.monotonic() < until_gone:
-            time.sleep(0.05)
+        until(
+            lambda: "plait-results" not in {thread.name for thread in threading.enumerate()},
+            PATIENCE,
+            what="the end of the thread that waits for results",
+        )
 
 
 def test_a_worker_that_is_never_started_or_cannot_start_leaves_nothing_behind(tmp_path, nothing_left):

@@ -150,5 +150,5 @@ def test_a_worker_that_has_outgrown_its_memory_is_replaced(jobs, until):
 
     with at_work(jobs) as worker:
         pids = results(hoard.enqueue_many([(n,) for n in range(20)]))
-        until(lambda: worker.report["hoard"].to_dict()["workers_recycled"] >= 1, what="a recycled worker")
+        until(lambda: worker.report["hoard"].to_dict()["workers_recycled"] >= 1, PATIENCE, "a recycled worker")
     assert len(set(pids)) > 1

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +22,8 @@ from plait.jobs.records import Filter
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 _numbers = itertools.count(1)
+#: Seconds within which other workers look for leases that have run out, and somewhat more.
+LOOK = 1.5
 
 
 class Said(NamedTuple):
@@ -119,6 +123,11 @@ class Scene:
         """Whether that many workers are registered."""
         return len(self.store.workers()) >= count
 
+    def leases_over(self) -> Callable[[], bool]:
+        """Whether the leases that workers have now would have run out by then, and whoever looks have seen it."""
+        over = time.monotonic() + max(view.lease for view in self.store.workers()) + LOOK
+        return lambda: time.monotonic() > over
+
     def history(self) -> list[Said]:
         """All lines so far."""
         if not self.log.exists():
@@ -151,9 +160,14 @@ class Scene:
     def end(self) -> None:
         """Kill what still runs."""
         for worker in self.workers:
+            others: list[psutil.Process] = []
             with contextlib.suppress(psutil.Error, OSError):
+                others += worker.children(recursive=True)
                 worker.send_signal(signal.SIGCONT)
                 worker.kill()
+            for other in others:  # who was stopped by the test sees now that its worker is gone
+                with contextlib.suppress(psutil.Error):
+                    other.send_signal(signal.SIGCONT)
             worker.wait(30)
         for module in self._loaded:
             module.jobs.close()

@@ -385,7 +385,8 @@ class Ledger:
         """The world was left in peace for long."""
         for life in [*self.lives.values(), *self.gone.values()]:
             if life.live:
-                raise Broken("liveness", f"{life.name} is {life.state} still", [life.id])
+                why = f", and queue {life.draft.queue!r} is paused" if life.draft.queue in self.paused else ""
+                raise Broken("liveness", f"{life.name} is {life.state} still{why}", [life.id])
         for group in self.groups.values():
             if not group.over:
                 raise Broken("groups", f"group {group.id} has not ended")

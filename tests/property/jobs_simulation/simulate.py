@@ -18,7 +18,7 @@ from tests.property.jobs_simulation.ledger import Ledger
 from tests.property.jobs_simulation.shaky import ShakyStore
 from tests.property.jobs_simulation.workers import Worker
 from tests.property.jobs_simulation.workload import Case, Drafts, simpler
-from tests.property.jobs_simulation.world import Being, Sleep, Steps, World, call
+from tests.property.jobs_simulation.world import LATE, Being, Sleep, Steps, World, call
 
 #: Virtual seconds of peace without the end of any job after which something is stuck.
 PATIENCE = 300.0
@@ -145,10 +145,11 @@ class Simulation:
 
     def _peace(self) -> Steps:
         yield Sleep(self.case.seconds + 0.01)
-        for queue in ("default", "media"):
-            yield call("resume", queue)
         for name in list(self.ledger.fires):
             yield call("drop_schedule", name)
+        yield Sleep(LATE)  # a pause may still be on its way whose client has given it up, and will never resume
+        for queue in ("default", "media"):
+            yield call("resume", queue)
 
 
 def _store(case: Case, clock: VirtualClock) -> Store:

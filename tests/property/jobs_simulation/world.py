@@ -26,6 +26,8 @@ from tests.property.jobs_simulation.ledger import Ledger
 EVERYTHING = Filter(limit=100_000)
 #: Calls after which jobs may be in another state.
 CHANGES = frozenset({"enqueue", "turn", "cancel", "redo", "leave", "recover", "upkeep", "fire", "transact"})
+#: Seconds after which a call has come to the store, or never will, that who asked has given up.
+LATE = 5.0
 
 
 class Call(NamedTuple):
@@ -151,7 +153,7 @@ class World:
         """A call comes to the store; or who asks has given it up by then."""
         if not self.peaceful and self.random.random() < self.faults.late:
             self.history.add(self.clock.now, being.name, f"gives up {wants.method}, which is on its way still")
-            self.after(self.random.random() * 5.0, self._comes_late, being, wants)
+            self.after(self.random.random() * LATE, self._comes_late, being, wants)
             self.after(self._way(), self._step, being, steps, None, StoreError("the connection broke"))
             return
         try:

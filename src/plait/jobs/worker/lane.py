@@ -59,7 +59,7 @@ class JobLane:
     """A lane for the jobs of one task.
 
     Parameters:
-        task: the task. alone: its jobs run one at a time in a process of their own.
+        task: the task. apart: so many of its jobs run at once, each alone in a process; 0: as the task is to run.
         post: where notes go. hub: told of what happens in the lane.
         deliver: called with results, from the engine's threads: (job id, result) or `Failure`.
         broken: called when the lane has ended by itself, with the error if there was one.
@@ -71,18 +71,18 @@ class JobLane:
         hub: Hub,
         post: str,
         *,
-        alone: bool,
+        apart: int,
         deliver: Callable[[JobLane, list[Any]], None],
         broken: Callable[[JobLane, BaseException | None], None],
     ) -> None:
-        self.task, self.alone = task, alone
+        self.task, self.apart = task, apart
         self.held: dict[int, Held] = {}
         self.idle_since = time.monotonic()
         self._offered = 0
         self._inbox: SimpleQueue[Any] = SimpleQueue()
         self._closing = False
         tap = _Tap(lambda results: deliver(self, results), lambda error: None if self._closing else broken(self, error))
-        rules = task.rules_alone if alone else task.rules
+        rules = task.rules_apart(apart) if apart else task.rules
         self.drive = Drive(
             performer(task, post), self._items(), rules, hub, is_async=task.is_async, alone=False, outlet=tap
         )
@@ -102,8 +102,8 @@ class JobLane:
 
     def want(self) -> int:
         """How many more jobs it could do with."""
-        if self.alone:
-            return 0 if self.held else 1
+        if self.apart:
+            return max(0, self.apart - len(self.held))
         lane = self.drive.lane
         with lane.lock:
             most = lane.line.limit or ROOM  # while the lane tries whether jobs wait or compute

@@ -29,7 +29,7 @@ _RESTED = 0.0, 0.0, ""
 class Lanes:
     """All lanes of a worker.
 
-    A job that has lost a worker before runs in a lane apart, alone in a process: what it may kill is only that.
+    Jobs that have lost a worker before run in a lane apart, each alone in a process: what one may kill is only that.
 
     Concurrency: `wants`, `offer` and `tidy` belong to the keeper's thread.
     """
@@ -68,8 +68,9 @@ class Lanes:
             count = 1 if lane is None else lane.want()
             if count > 0:
                 wants.append(Want(name, count, task.store_rules))
-            if apart is None or not apart.held:
-                wants.append(Want(name, 1, task.store_rules, alone=True))
+            count = task.apart if apart is None else apart.want()
+            if count > 0:
+                wants.append(Want(name, count, task.store_rules, alone=True))
         return wants
 
     def offer(self, name: str, jobs: list[Claimed]) -> None:
@@ -82,19 +83,19 @@ class Lanes:
             self._put(self._lanes, name, jobs)
 
     def _put(self, lanes: dict[str, JobLane], name: str, jobs: list[Claimed]) -> None:
-        lane = self._open(lanes, name, alone=lanes is self._apart)
+        lane = self._open(lanes, name, len(jobs) if lanes is self._apart else 0)
         lane.offer(jobs)
         if lane.over:  # it broke at this very moment, and may have handed back its jobs before these came
             self.hand_back(lane, "", REST[0])
 
-    def _open(self, lanes: dict[str, JobLane], name: str, *, alone: bool) -> JobLane:
+    def _open(self, lanes: dict[str, JobLane], name: str, apart: int) -> JobLane:
         lane = lanes.get(name)
         if lane is None or lane.over:
             hub = LaneHub(self._hub)
             lane = lanes[name] = hub.lane = JobLane(
-                self._tasks[name], hub, self._post, alone=alone, deliver=self.deliver, broken=self._broken
+                self._tasks[name], hub, self._post, apart=apart, deliver=self.deliver, broken=self._broken
             )
-            if not alone or name not in self.figures:
+            if not apart or name not in self.figures:
                 self.figures[name] = lane.drive.figures
         return lane
 

@@ -33,34 +33,63 @@ class Current:
         id: the job's. attempt: which attempt this is, from 1. crashes: workers that were lost with it.
     """
 
-    __slots__ = ("_post", "_said", "_token", "attempt", "crashes", "id")
+    __slots__ = ("_last", "_later", "_over", "_post", "_said", "_token", "attempt", "crashes", "id")
 
     def __init__(self, job: int, token: int, attempt: int, crashes: int, post: str) -> None:
         self.id, self._token, self.attempt, self.crashes, self._post = job, token, attempt, crashes, post
         self._said = -APART
+        self._last: Note | None = None  # what was not said yet: it came too soon
+        self._later = self._over = False
 
     def progress(self, share: float, text: str = "") -> None:
-        """Say how far the job is: a share from 0 to 1, and words. Cheap; only some ten a second are kept."""
-        now = time.monotonic()
-        if now - self._said < APART and share < 1.0:
-            return
-        self._said = now
-        _send(self._post, Note(self.id, self._token, min(1.0, max(0.0, float(share))), storable(str(text)[:1000])))
+        """Say how far the job is: a share from 0 to 1, and words. Cheap; some ten a second are kept, and the last."""
+        self._last = Note(self.id, self._token, min(1.0, max(0.0, float(share))), storable(str(text)[:1000]))
+        wait = self._said + APART - time.monotonic()
+        if wait <= 0 or share >= 1.0:
+            self._say()
+        elif not self._later and self._post:
+            self._later = True
+            timer = threading.Timer(wait, self._say_later)
+            timer.daemon = True
+            with contextlib.suppress(RuntimeError):  # no thread can be started: the next word may be in time
+                timer.start()
+
+    def _say(self) -> None:
+        note, self._last = self._last, None
+        if note is not None:
+            self._said = time.monotonic()
+            _send(self._post, note)
+
+    def _say_later(self) -> None:
+        self._later = False
+        if not self._over:
+            self._say()
+
+    def over(self) -> None:
+        """The attempt has ended: nothing more is said of it."""
+        self._over = True
+
+
+class _Sender:
+    """A thread's socket; closed with the thread."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+
+    def __del__(self) -> None:
+        self.socket.close()
 
 
 def _send(path: str, note: Note) -> None:
     if not path:
         return
-    try:
-        sock = _sending.socket
-        if _sending.pid != os.getpid():
-            raise AttributeError
-    except AttributeError:
-        sock = _sending.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        sock.setblocking(False)
-        _sending.pid = os.getpid()
+    sender = getattr(_sending, "sender", None)
+    if sender is None or sender.pid != os.getpid():
+        sender = _sending.sender = _Sender()
     with contextlib.suppress(OSError):  # the worker has ended, or has more than it can read
-        sock.sendto(_encode(note), path)
+        sender.socket.sendto(_encode(note), path)
 
 
 class Postbox:

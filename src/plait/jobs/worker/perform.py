@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from contextlib import ExitStack
 from contextvars import ContextVar
@@ -16,6 +17,7 @@ from plait.jobs.spec import TaskSpec
 from plait.jobs.store import Broken, Transaction
 from plait.jobs.values import plainly
 from plait.jobs.worker.notes import Current
+from plait.jobs.worker.shield import shield
 
 __all__ = ["SETTLED", "Hindered", "Order", "PartsFailed", "Perform", "PerformAsync", "Snooze", "current", "performer"]
 
@@ -54,6 +56,8 @@ class Snooze(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
         self.seconds = float(seconds)
+        if not math.isfinite(self.seconds):
+            raise ValueError(f"Snooze takes a number of seconds, and {seconds} is none that ever passes.")
 
 
 class PartsFailed(JobFailed):
@@ -102,6 +106,10 @@ class Perform:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_ready": None}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        shield()  # it has come to a seat's process
+
     @property
     def _signature(self) -> Signature:
         if self._ready is None:
@@ -113,13 +121,14 @@ class Perform:
         """Run one job."""
         args, kwargs = self._arguments(order)
         self._begin(order)
-        _here.job = Current(order.job, order.token, order.attempt, order.crashes, self.post)
+        job = _here.job = Current(order.job, order.token, order.attempt, order.crashes, self.post)
         try:
             if self.transactional:
                 return self._transact(order, args, kwargs | resources)
             value = self.function(*args, **kwargs, **resources)
         finally:
             _here.job = None
+            job.over()
         return order.job, self._encoded(value)
 
     def _begin(self, order: Order) -> None:
@@ -211,11 +220,13 @@ class PerformAsync(Perform):
         """Run one job."""
         args, kwargs = self._arguments(order)
         self._begin(order)
-        token = _there.set(Current(order.job, order.token, order.attempt, order.crashes, self.post))
+        job = Current(order.job, order.token, order.attempt, order.crashes, self.post)
+        token = _there.set(job)
         try:
             value = await self.function(*args, **kwargs, **resources)
         finally:
             _there.reset(token)
+            job.over()
         return order.job, self._encoded(value)
 
 

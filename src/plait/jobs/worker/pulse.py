@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -91,6 +92,7 @@ def main() -> int:
     """Renew until standard input ends."""
     from plait.jobs.open import open_store
 
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a worker that is asked to end needs its lease until it has
     worker, _, url = sys.stdin.buffer.readline().decode().rstrip("\n").partition(" ")
     if not url:
         return 2

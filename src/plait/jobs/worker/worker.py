@@ -91,16 +91,20 @@ class Worker:
     # --- beginning --------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Register, and begin to claim.
+        """Register, and begin to claim. Once: a worker that has begun, or ended, does not begin again.
 
         Raises:
-            StoreError: the store cannot be used; nothing was begun.
+            StoreError: the store cannot be used; nothing was begun. RuntimeError: it has begun already.
         """
+        if self.id or self._ending:
+            was = "has ended" if self._ending else "has begun already"
+            raise RuntimeError(f"This worker {was}; make another one: jobs.worker().")
         self._post = Postbox(self._steward.take)
         try:
             self._enlist()
         except BaseException:
             self._post.close()
+            self.id = 0
             raise
         self._steward.start()
 
@@ -211,6 +215,8 @@ class Worker:
         Parameters:
             hurry: asked now and then whether to wait no longer.
         """
+        if not self.id:
+            return 0
         self._draining = True  # should its lease be lost meanwhile, it begins anew without claiming
         self.keeper.accepting = False
         until = time.monotonic() + grace

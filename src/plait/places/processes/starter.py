@@ -74,6 +74,7 @@ class _Starter:
         self.workers: set[int] = set()
         self.prctl = _prctl()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of all processes of a service, the parent decides
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self.wake, self.woken = os.pipe()
         os.set_blocking(self.wake, False)
