@@ -74,25 +74,25 @@ class OptionError(PlaitError, ValueError):
 
     def __init__(self, option: str, value: object, wants: str) -> None:
         self.option, self.value, self.wants = option, value, wants
-        super().__init__(f"{option}={value!r} cannot be used: {wants}.")
+        super().__init__(f"{option}={_quoted(value)} cannot be used: {wants}.")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The value may be anything, a lock included: it travels as its repr; the message stays as it was.
-        return _rebuild, (
-            type(self),
-            str(self),
-            self.__dict__ | {"value": repr(self.value)},
-        )
+        return _rebuild, (type(self), str(self), self.__dict__ | {"value": repr(self.value)})
+
+
+def _quoted(value: object, most: int = 200) -> str:
+    said = repr(value)
+    return said if len(said) <= most else f"{said[:most]}... ({len(said):,} characters)"
 
 
 class UnknownOption(PlaitError, TypeError):
     """An option, model, place or style that does not exist."""
 
-    def __init__(self, what: str, name: object, known: Iterable[str]) -> None:
+    def __init__(self, what: str, name: object, known: Iterable[str], hint: str = "") -> None:
         self.what, self.name, self.known = what, name, sorted(known)
-        super().__init__(
-            f"There is no {what} {name!r}.{nearest(str(name), self.known)} Known: {', '.join(self.known)}."
-        )
+        tail = hint or f"{nearest(str(name), self.known).lstrip()} Known: {', '.join(self.known)}."
+        super().__init__(f"There is no {what} {name!r}. {tail.lstrip()}")
 
 
 class RunUsedTwice(PlaitError, RuntimeError):
@@ -155,13 +155,7 @@ class WorkerLost(PlaitError, RuntimeError):
     """A worker died with this item in hand, or before it could begin any."""
 
     def __init__(self, pid: int, status: str, crashes: int, stack: str = "", hint: str = "") -> None:
-        self.pid, self.status, self.crashes, self.stack, self.hint = (
-            pid,
-            status,
-            crashes,
-            stack,
-            hint,
-        )
+        self.pid, self.status, self.crashes, self.stack, self.hint = pid, status, crashes, stack, hint
         times = "" if crashes < 2 else f"; {crashes} workers died with this item in hand"
         tail = f" {hint}" if hint else ""
         shown = f"\nIts Python stack when it died:\n{stack}" if stack else ""
@@ -249,11 +243,15 @@ class ConnectionRefused(PlaitError, TypeError):
 
 
 class ArgumentRefused(PlaitError, TypeError):
-    """The arguments of a job do not fit its task, cannot be stored, or are too large."""
+    """The arguments of a job do not fit its task, cannot be stored, or are too large.
 
-    def __init__(self, task: str, why: str) -> None:
-        self.task, self.why = task, why
-        super().__init__(f"{task} was not enqueued: {why}")
+    Parameters:
+        call: which one of many that were given together.
+    """
+
+    def __init__(self, task: str, why: str, call: str = "") -> None:
+        self.task, self.why, self.call = task, why, call
+        super().__init__(f"{task} was not enqueued{f' ({call})' if call else ''}: {why}")
 
 
 class Stale(PlaitError, RuntimeError):
@@ -296,7 +294,6 @@ class JobUnknown(PlaitError, LookupError):
 class ResultTimeout(PlaitError, TimeoutError):
     """A job had not ended when the time was up."""
 
-    def __init__(self, job: int, seconds: float, state: str) -> None:
-        self.job, self.seconds, self.state = job, seconds, state
-        hint = " Is a worker running (plait work)?" if state == "waiting" else ""
-        super().__init__(f"Job {job} had not ended after {seconds:g} s: it is {state}.{hint}")
+    def __init__(self, job: int, seconds: float, state: str, why: str = "") -> None:
+        self.job, self.seconds, self.state, self.why = job, seconds, state, why
+        super().__init__(f"Job {job} had not ended after {seconds:g} s: it is {state}{f': {why}' if why else ''}.")

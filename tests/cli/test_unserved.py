@@ -81,3 +81,17 @@ def test_who_pauses_a_queue_in_which_there_is_nothing_is_told(shell, store):
 def test_pages_begin_at_ids_that_there_can_be(shell, store):
     enqueue(store, "thumb")
     assert "is not in the range" in shell.refused("jobs", "ls", store, "--before", 2**64)
+
+
+def test_a_job_is_shown_with_what_it_waits_for(shell, store):
+    enqueue(store, "ghost", queue="media")
+    assert "no worker is running" in shell.said("jobs", "show", store, 1)
+    register(store, ("known",))
+    assert "knows its task 'ghost'" in shell.said("jobs", "show", store, 1)
+    shell.said("jobs", "pause", store, "media")
+    assert "its queue 'media' is paused" in shell.said("jobs", "show", store, 1)
+
+
+def test_a_queue_has_a_name(shell, store):
+    enqueue(store, "thumb")
+    assert "a name of 1 to 500 characters" in shell.refused("jobs", "pause", store, "")

@@ -174,3 +174,24 @@ def test_a_store_that_cannot_be_used_is_said(shell):
     (shell.folder / "wrong.db").write_text("no database " * 100)
     shell.environment["APP_URL"] = "sqlite:///wrong.db"
     assert "is not a SQLite database" in shell.refused("work", "app:jobs")
+
+
+RUNS = """
+import plait
+jobs = plait.Jobs("sqlite:///jobs.db")
+
+@jobs.task
+def double(n: int) -> int:
+    return 2 * n
+
+with jobs.worker():
+    print(double.enqueue(1).result())
+"""
+
+
+@pytest.mark.parametrize("command", [("work", "runs_app.py:jobs"), ("jobs", "ls", "runs_app:jobs")])
+def test_a_module_that_starts_a_worker_when_it_is_imported_is_refused(shell, command):
+    (shell.folder / "runs_app.py").write_text(RUNS)
+    said = shell.refused(*command)
+    assert 'under: if __name__ == "__main__":' in said
+    assert "runs_app.py, line 9" in said

@@ -36,7 +36,7 @@ def gone(until):
 def test_running_jobs_may_end(scene, until, busy, gone):
     job, worker, everybody = busy(scene.app.gated, "--grace", "600")
     worker.terminate()
-    until(lambda: "Ending: 1 jobs in hand may take 600 s more." in scene.words(), 60, "the beginning of the end")
+    until(lambda: "Ending: 1 job in hand may take 600 s more." in scene.words(), 60, "the beginning of the end")
     later = scene.app.fetch.enqueue(0)
     scene.go()
     assert worker.wait(60) == 0
@@ -63,7 +63,7 @@ def test_what_does_not_end_in_time_is_handed_back(scene, busy, gone):
     gone(everybody)
     view = job.show()
     assert (view.state, view.attempt, view.crashes) == (State.WAITING, 0, 0)
-    assert "1 jobs were handed back" in scene.words()
+    assert "1 job handed back" in scene.words()
     assert scene.store.workers() == []
 
 

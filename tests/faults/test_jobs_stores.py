@@ -52,6 +52,7 @@ def test_a_file_that_is_locked_for_longer_than_anybody_waits(scene, until):
     blocker.execute("ROLLBACK")
     blocker.close()
     assert_kept(scene, until, jobs, workers)
+    assert "The store can be used again." in scene.words()
 
 
 @sqlite

@@ -203,3 +203,24 @@ def test_everything_works_without_any_of_it(python):
     absent = "memfd,pidfd,pdeathsig,schedstat,affinity,cgroups,oom_score"
     done = python(WITHOUT_ANY, env={**os.environ, "PLAIT_WITHOUT": absent})
     assert (done.stdout, done.stderr) == ("all right\n", "")
+
+
+def test_classes_stay_as_they_are_where_they_are_defined(python):
+    """To be sent is no reason to change; nor is to come back, with a result that only goes by value."""
+    done = python("""
+        import plait
+        class Box:
+            made = []
+            def __init__(self): Box.made.append(factor)
+        def work(x):
+            Box.made.append(x)
+            return lambda: Box
+        first = Box.__init__
+        for factor in (10, 20):
+            (make,) = plait.map(work, ["there"], model="processes")
+            assert make() is Box and Box.__init__ is first
+            assert Box().made[-1] == factor
+            assert list(plait.map(lambda x: Box().made[-1], [0], model="processes")) == [factor]
+        print(Box.made)
+    """)
+    assert (done.stdout, done.stderr) == ("[10, 20]\n", "")

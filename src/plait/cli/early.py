@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from plait.cli.delivery import FirstFailure
 from plait.cli.flags import in_flags
 from plait.errors import PlaitError, TooManyFailures
 
-__all__ = ["early", "say", "warnings_in_words"]
+__all__ = ["early", "printing", "say", "warnings_in_words"]
 
 
 def say(what: object) -> None:
@@ -48,6 +49,25 @@ def early(error: BaseException, interrupted: int | None, named: str) -> int:
             say(f"{error.filename or named}: {error.strerror or error}.")
             return MISUSED
     raise error
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """While entered, what cannot be printed is put down to standard output; one that was closed takes everything.
+
+    Raises:
+        OSError: it cannot be written to.
+    """
+    if sys.stdout is None:
+        sys.stdout = io.StringIO()
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        sys.stdout = None  # else the interpreter complains when it flushes it
+        raise OSError(error.errno, error.strerror, "standard output") from None
 
 
 @contextmanager

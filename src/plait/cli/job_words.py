@@ -14,13 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from plait.jobs.protocol import State
+from plait.jobs.reasons import age
 from plait.jobs.records import Snapshot
 
 __all__ = ["age", "as_dict", "details", "json_of", "list_of", "moment", "plain", "stamp", "table"]
 
 _COLOURS = {"done": "green", "failed": "red", "running": "cyan", "cancelled": "dim", "scheduled": "yellow"}
-#: Units of ages, the largest that is there twice.
-_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 #: Times among what is known of a job.
 _TIMES = ("created", "run_at", "started", "finished")
 
@@ -35,14 +34,6 @@ def stamp(seconds: float | None) -> str:
         return f"{seconds:.0f} s after 1970"
     today = when.date() == datetime.now(UTC).astimezone().date()
     return when.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S")
-
-
-def age(seconds: float) -> str:
-    """A span in words: `"12 s"`, `"3 min"`, `"50 h"`, `"4 d"`."""
-    for size, unit in _UNITS:
-        if seconds >= 2 * size:
-            return f"{seconds // size:,.0f} {unit}"
-    return f"{max(0.0, seconds):.1f} s"
 
 
 def moment(seconds: float, now: float) -> str:
@@ -144,14 +135,18 @@ def list_of(jobs: list[Snapshot], now: float) -> Table:
     return made
 
 
-def details(console: Console, job: Snapshot, now: float, read: Callable[[bytes | None], Any] = value_of) -> None:
-    """Print all that is known of a job."""
+def details(
+    console: Console, job: Snapshot, now: float, why: str = "", read: Callable[[bytes | None], Any] = value_of
+) -> None:
+    """Print all that is known of a job; why: what it waits for, if it does."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row("job", Text(f"{job.id}"))
     grid.add_row("call", Text(call_of(job)))
     grid.add_row("state", state_of(job) + Text(", is being stopped" if job.stopping else "", "red"))
+    if job.state is State.WAITING and why:
+        grid.add_row("why", Text(plain(why)))
     known = msgspec.structs.asdict(job)
     for name in ("queue", "priority", "key", "unique", "group", "attempt", "crashes", "worker", "held", *_TIMES):
         value = known[name]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from plait.cli.target import Kind, TargetError, find, kind_of
 from plait.errors import StoreError
+from plait.jobs.importing import importing
 
 if TYPE_CHECKING:
     from plait.jobs.jobs import Jobs
@@ -38,7 +39,8 @@ def load_jobs(target: str) -> Jobs:
     Raises:
         TargetError: it names none.
     """
-    found = find(target, KIND)
+    with importing(target):
+        found = find(target, KIND)
     if not _fits(found):
         raise TargetError(target, f"it is {kind_of(found)}, not a plait.Jobs", KIND.forms)
     jobs: Jobs = found

@@ -13,13 +13,14 @@ from rich.text import Text
 
 from plait.cli import job_words as words
 from plait.cli.codes import DONE, MISUSED, SOME_FAILED
-from plait.cli.early import early, say
+from plait.cli.early import early, printing, say
 from plait.cli.flags import FlagError
 from plait.cli.jobs_target import existing
-from plait.cli.unserved import is_served, unserved
+from plait.cli.unserved import unserved
 from plait.errors import PlaitError, nearest
 from plait.jobs.enqueueing import checked_queue
 from plait.jobs.protocol import State
+from plait.jobs.reasons import is_served, why_not_ended
 from plait.jobs.records import Filter, QueueView, Snapshot, WorkerView
 from plait.jobs.store import Store
 
@@ -32,15 +33,12 @@ PAGE = 1000
 def operate(target: str | None, what: str, *args: Any, **options: Any) -> int:
     """Do one of the commands of `Operating` with the queue of `target`; the exit code."""
     try:
-        with existing(target) as jobs:
+        with printing(), existing(target) as jobs:
             if (to := jobs.store.moved()) is not None:
                 say(f"This queue has moved to {to}.")
             done: int = getattr(Operating(jobs.store), what)(*args, **options)
-            sys.stdout.flush()
-            return done
+        return done
     except (PlaitError, OSError, KeyboardInterrupt) as error:
-        if isinstance(error, BrokenPipeError):
-            sys.stdout = None  # else the interpreter complains when it flushes it
         return early(error, None, target or "PLAIT_JOBS")
 
 
@@ -72,7 +70,7 @@ class Operating:
         if as_json:
             self._print_json(words.as_dict(found))
         else:
-            words.details(self.console, found, self.store.now())
+            words.details(self.console, found, self.store.now(), why_not_ended(self.store, found))
         return DONE
 
     def retry(self, jobs: tuple[int, ...], yes: bool, state: tuple[str, ...], **filters: Any) -> int:
@@ -129,7 +127,9 @@ class Operating:
         """Count jobs, and show workers."""
         queues, workers = self.store.queues(), self.store.workers()
         if as_json:
-            views = [msgspec.to_builtins(view) | {"served": is_served(view, workers)} for view in queues]
+            views = [
+                msgspec.to_builtins(view) | {"served": is_served(view.task, view.queue, workers)} for view in queues
+            ]
             self._print_json({"queues": views, "workers": msgspec.to_builtins(workers)})
             return DONE
         self._show_queues(queues)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from plait.cli import job_words as words
 from plait.cli.codes import DONE
-from plait.cli.early import early
+from plait.cli.early import early, printing
 from plait.cli.flags import FlagError
 from plait.cli.jobs_target import is_there, jobs_of
 from plait.errors import PlaitError, nearest
@@ -27,13 +27,10 @@ __all__ = ["Scheduling", "schedule"]
 def schedule(target: str | None, what: str, *args: Any) -> int:
     """Do one of the commands of `Scheduling` with the queue of `target`; the exit code."""
     try:
-        with jobs_of(target) as jobs:
+        with printing(), jobs_of(target) as jobs:
             done: int = getattr(Scheduling(jobs), what)(*args)
-            sys.stdout.flush()
-            return done
+        return done
     except (PlaitError, OSError, KeyboardInterrupt) as error:
-        if isinstance(error, BrokenPipeError):
-            sys.stdout = None  # else the interpreter complains when it flushes it
         return early(error, None, target or "PLAIT_JOBS")
 
 

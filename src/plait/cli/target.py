@@ -19,6 +19,10 @@ from plait.errors import PlaitError, nearest
 __all__ = ["Kind", "TargetError", "find", "kind_of", "load", "where"]
 
 
+#: Where Plait's own code is.
+_OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What a target may be.
@@ -139,7 +143,7 @@ def _imported(target: str, name: str, kind: Kind) -> ModuleType:
 def where(error: BaseException) -> str:
     """The innermost place of the user's that an error came from, in brackets."""
     frames = traceback.extract_tb(error.__traceback__)
-    outside = [frame for frame in frames if "importlib" not in frame.filename and frame.filename != __file__]
+    outside = [frame for frame in frames if "importlib" not in frame.filename and not frame.filename.startswith(_OURS)]
     return f" ({outside[-1].filename}, line {outside[-1].lineno})" if outside else ""
 
 

@@ -6,31 +6,20 @@ from collections.abc import Iterable, Sequence
 
 from plait.cli.job_words import plain
 from plait.jobs.protocol import State
+from plait.jobs.reasons import alive, is_served
 from plait.jobs.records import QueueView, WorkerView
 
-__all__ = ["is_served", "unserved"]
-
-
-def is_served(view: QueueView, workers: Iterable[WorkerView]) -> bool:
-    """Whether one of `workers` runs the jobs of a task in a queue."""
-    return any(
-        view.task in one.info.tasks and (not one.info.queues or view.queue in one.info.queues)
-        for one in _there(workers)
-    )
+__all__ = ["unserved"]
 
 
 def unserved(queues: Iterable[QueueView], workers: Sequence[WorkerView]) -> dict[tuple[str, str], str]:
     """What is to be said of jobs that none of `workers` runs, by their queue and task; nothing where there are none."""
-    alive = list(_there(workers))
+    there = alive(workers)
     return {
-        (view.queue, view.task): _said(view, count, any(view.task in one.info.tasks for one in alive))
+        (view.queue, view.task): _said(view, count, any(view.task in one.info.tasks for one in there))
         for view in queues
-        if alive and (count := _waiting(view)) and not is_served(view, alive)
+        if there and (count := _waiting(view)) and not is_served(view.task, view.queue, there)
     }
-
-
-def _there(workers: Iterable[WorkerView]) -> list[WorkerView]:
-    return [one for one in workers if one.lease > 0]
 
 
 def _waiting(view: QueueView) -> int:

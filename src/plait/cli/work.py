@@ -20,7 +20,8 @@ def command(target: str | None, queues: str, concurrency: int | None, grace: flo
     """Run the jobs of TARGET (FILE.py:JOBS or module:JOBS; PLAIT_JOBS by default), of all tasks in it.
 
     Each task runs in a lane of its own, under the model that measuring it leads to: async jobs on an event loop,
-    waiting ones in threads, computing ones in processes, all of it in worker processes that this one watches.
+    waiting ones in threads, computing ones alone, all of it in worker processes that this one watches. Only a task
+    with model="threads", "async" or "serial" runs in this process itself: a job that kills it kills the worker.
 
     The first Ctrl-C or SIGTERM: nothing more is claimed, running jobs may end within --grace seconds, the rest is
     handed back. The second: it is handed back at once.

@@ -90,10 +90,10 @@ class Working:
             self._look_at_queues(jobs)
         moved = self._until_it_is_to_end(jobs, worker)
         if self._signals and worker.lanes.held:
-            self._tell(f"Ending: {worker.lanes.held:,} jobs in hand may take {self.grace:g} s more.")
+            self._tell(f"Ending: {_jobs(worker.lanes.held)} in hand may take {self.grace:g} s more.")
         left = worker.drain(self.grace, hurry=lambda: len(self._signals) > 1)
         jobs.close()
-        self._tell(f"Ended; {left:,} jobs were handed back." if left else "Ended.")
+        self._tell(f"Ended; {_jobs(left)} handed back." if left else "Ended.")
         if moved is not None:
             say(f"This queue has moved to {moved}. Start workers there.")
             return MISUSED
@@ -153,6 +153,10 @@ class Working:
         self._asked.set()
         if len(self._signals) > 2:
             os._exit(128 + number)
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count:,} jobs"
 
 
 def log_failure(event: JobEnded | JobRetried | JobSnoozed | JobCrashed) -> None:

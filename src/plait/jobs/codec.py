@@ -22,7 +22,7 @@ from plait.failure import shown
 from plait.jobs.form import NAMED, REST, Form
 from plait.jobs.values import convert, decoder, encode, plainly, usable
 
-__all__ = ["LARGEST", "Misfit", "Signature", "encode_result"]
+__all__ = ["LARGEST", "Misfit", "Signature", "encode_result", "hints_of"]
 
 #: Bytes that the arguments of a job, or its result, may have, unless `Jobs(max_bytes=)` says otherwise.
 LARGEST = 1 << 20
@@ -38,17 +38,24 @@ class Signature:
 
     Parameters:
         skip: leading parameters that are not arguments of the job. without: names of others that are not.
+        hints: what its annotations mean, where they were understood already (`hints_of`).
 
     Concurrency: safe from any thread.
     """
 
     def __init__(
-        self, function: Callable[..., Any], name: str, *, skip: int = 0, without: Collection[str] = ()
+        self,
+        function: Callable[..., Any],
+        name: str,
+        *,
+        skip: int = 0,
+        without: Collection[str] = (),
+        hints: dict[str, Any] | None = None,
     ) -> None:
         self.name = name
         parameters = list(inspect.signature(function).parameters.values())[skip:]
         parameters = [parameter for parameter in parameters if parameter.name not in without]
-        hints, self._dark = _hints(function)
+        hints, self._dark = (hints, {}) if hints is not None else hints_of(function)
         self._parameters = parameters
         self._types = {p.name: usable(hints.get(p.name, Any)) for p in parameters}
         self._refused = {name: hints[name] for name, kind in self._types.items() if kind is Any and name in hints}
@@ -180,7 +187,7 @@ class Signature:
             return plainly(data)
 
 
-def _hints(function: Callable[..., Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def hints_of(function: Callable[..., Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Annotations that can be understood here, and those that cannot."""
     function = inspect.unwrap(function)
     try:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypedDict
 
 from plait.errors import OptionError, UnknownOption
+from plait.jobs.enqueueing import EnqueueOptions
 from plait.jobs.records import Rule
 from plait.jobs.spec import ISOLATED, TaskSpec
 from plait.placement import Placement
@@ -20,6 +21,9 @@ from plait.surface.options import rules_from
 
 __all__ = ["Declared", "Home", "TaskOptions", "declare", "is_said_again", "seconds"]
 
+#: Seconds until a failed job is tried again, where its task says how often only: from, to. A map is waited for; jobs
+#: are there for as long as what they need is away.
+BACKOFF, LONGEST = 1.0, 300.0
 #: Options of a task that say how a job is enqueued, and how its results are kept; the others are `plait.map`'s.
 _ENQUEUE = ("queue", "priority", "key")
 _ENGINE = ("model", "workers", "width", "timeout", "resources", "memory", "on_crash")
@@ -81,9 +85,7 @@ def declare(function: Callable[..., Any], transactional: bool, options: Mapping[
     Raises:
         UnknownOption, OptionError: an option that cannot be.
     """
-    for option in options:
-        if option not in TaskOptions.__annotations__:
-            raise UnknownOption("option", option, TaskOptions.__annotations__)
+    _check_names(options)
     name = _name(function, options.get("name"))
     try:
         inspect.signature(function)
@@ -94,6 +96,8 @@ def declare(function: Callable[..., Any], transactional: bool, options: Mapping[
         raise OptionError("transactional", True, "an async function cannot have it: make it a plain one")
     engine = {option: options[option] for option in _ENGINE if option in options}
     rated = {option: options[option] for option in ("retries", "rate", "limit") if option in options}
+    if type(rated.get("retries")) is int and rated["retries"] >= 0:
+        rated["retries"] = Retry(rated["retries"], backoff=BACKOFF, longest=LONGEST)
     asked = rules_from(name, {**engine, **rated}, is_async=is_async(function))
     rules = rules_from(
         name,
@@ -116,6 +120,16 @@ def declare(function: Callable[..., Any], transactional: bool, options: Mapping[
     )
     enqueueing = {option: options[option] for option in _ENQUEUE if option in options}
     return Declared(spec, engine, enqueueing, keys)
+
+
+def _check_names(options: Mapping[str, Any]) -> None:
+    known = [*TaskOptions.__annotations__, "transactional"]
+    for option in options:
+        if option in EnqueueOptions.__annotations__ and option not in known:
+            hint = f"It is said where jobs are enqueued: task.with_({option}=...).enqueue(...)."
+            raise UnknownOption("option", option, known, hint)
+        if option not in known:
+            raise UnknownOption("option", option, known)
 
 
 def _placed(function: Callable[..., Any], transactional: bool, engine: Mapping[str, Any], home: Home) -> dict[str, Any]:

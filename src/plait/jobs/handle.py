@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-from plait.errors import JobCancelled, JobFailed, JobUnknown, ResultTimeout
+from plait.errors import JobCancelled, JobFailed, JobUnknown, OptionError, ResultTimeout
 from plait.jobs.client import Client
 from plait.jobs.protocol import State
+from plait.jobs.reasons import why_not_ended
 from plait.jobs.records import Ended, Snapshot
 from plait.jobs.values import plainly
 
-__all__ = ["Group", "Job"]
+__all__ = ["Group", "Job", "job_by_id"]
 
 R = TypeVar("R")
 #: Parts of a group that are looked up, or cancelled, at once.
@@ -119,7 +120,8 @@ class Job(Generic[R]):
         return self._value(ended)
 
     def _too_late(self, timeout: float) -> ResultTimeout:
-        return ResultTimeout(self.id, timeout, str(self.state))
+        found = self.show()
+        return ResultTimeout(self.id, timeout, str(found.state), why_not_ended(self._client.store, found))
 
     def _value(self, ended: Ended | None) -> R:
         if ended is None:
@@ -169,6 +171,23 @@ def _is_importable(thing: Any) -> bool:
     for part in getattr(thing, "__qualname__", "?").split("."):
         found = getattr(found, part, None)
     return thing is not None and found is thing
+
+
+def job_by_id(client: Client, job: int, tasks: Mapping[str, Any]) -> Job[Any]:
+    """The handle of a job of which only the id is known; its result is read by whichever of `tasks` it is of.
+
+    Raises:
+        OptionError: it is no id.
+    """
+    if not isinstance(job, int) or isinstance(job, bool):
+        raise OptionError("job", job, "it takes the id of a job, a whole number")
+
+    def read(result: bytes | None) -> Any:
+        found = client.store.show(job) if result is not None else None
+        task = tasks.get(found.task) if found is not None else None
+        return task.read(result) if task is not None else _plainly(result)
+
+    return Job(client, job, read=read)
 
 
 class Group:

@@ -17,7 +17,7 @@ from plait.jobs.client import Client
 from plait.jobs.codec import LARGEST
 from plait.jobs.declare import Home, TaskOptions, declare, is_said_again, seconds
 from plait.jobs.enqueueing import EnqueueOptions, checked_enqueueing, checked_queue
-from plait.jobs.handle import Group, Job
+from plait.jobs.handle import Group, Job, job_by_id
 from plait.jobs.schedules import Schedule, Schedules, called_with, checked_schedule
 from plait.jobs.spec import TaskSpec
 from plait.jobs.store import Store
@@ -106,7 +106,7 @@ class Jobs:
             queue, priority, key: as in `JobTask.with_`, for all its jobs.
             model, workers, width, timeout, resources, memory, on_crash: as in `plait.map`. `model="auto"` chooses among
                 worker processes: a job that kills its process does not kill the worker.
-            retries: a count or a `Retry`, whose `until=` counts from when a job is stored; waits are kept in the store.
+            retries: a count (waits of 1 s, doubling up to 5 min), or a `Retry`; its `until=` begins as a job is stored.
             rate, limit: as in `plait.map`, kept by all workers together; `key=` functions get the job's arguments.
             keep, keep_failed: seconds, instead of the queue's.
             transactional: the function's first argument is the store's own connection, with a transaction open that
@@ -138,8 +138,8 @@ class Jobs:
     # --- jobs -------------------------------------------------------------------------------------------------------
 
     def job(self, job: int) -> Job[Any]:
-        """The handle of a job by its id."""
-        return Job(self._client, job)
+        """The handle of a job by its id; what a task of this code returned is what its annotation says."""
+        return job_by_id(self._client, job, self.tasks)
 
     def group(
         self,
@@ -154,7 +154,7 @@ class Jobs:
         Parameters:
             parts: drafts, as `task.draft(...)` makes them.
             then: enqueued when all parts have ended, in the transaction in which the last one does; the list of their
-                results, in order, is its first argument.
+                results, in order, is its first argument. It has no id, and so no handle, before that.
             on_error: what it gets where parts failed: `"raise"`: it fails at once; `"skip"`: the other results;
                 `"return"`: a `plait.Failure` in the place of each.
         """
@@ -172,7 +172,7 @@ class Jobs:
         return await in_thread(group_of(self._client, parts, then, on_error, connection))
 
     def chain(self, *links: Prepared[Any], connection: Any = None) -> Job[Any]:
-        """Enqueue the first of `links`; when one is done, the next: what it returned is that one's first argument."""
+        """Enqueue the first of `links`, whose handle this is; the others get, each, what the one before returned."""
         return chain_of(self._client, links, connection)()
 
     async def chain_async(self, *links: Prepared[Any], connection: Any = None) -> Job[Any]:
@@ -263,7 +263,7 @@ class Jobs:
         """For tests: run all jobs that are due in this thread, and what they enqueue in turn; how many that were.
 
         Retries and delayed jobs run when their time has come: `plait.jobs.testing.VirtualClock` makes it come. What
-        jobs say of their progress is not kept.
+        jobs say of their progress is not kept, and no `timeout=` ends them: in the caller's thread nothing can.
         """
         from plait.jobs.testing import run_pending
 

@@ -27,6 +27,8 @@ def checked_url(url: object) -> str:
     if not isinstance(url, str):
         raise OptionError("url", url, _WANTS)
     scheme, found, rest = url.partition("://")
+    if scheme == "sqlite" and "?" in rest:
+        raise OptionError("url", shown_url(url), "a SQLite file's URL has no parameters: sqlite:///FILE is all of it")
     if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1 and rest[1:] != ":memory:":
         return f"sqlite:///{os.path.abspath(rest[1:])}"
     if scheme in ("postgresql", "postgres") and rest:

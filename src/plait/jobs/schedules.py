@@ -12,6 +12,7 @@ meanwhile have been missed if it is ever declared again (`Store.drop_schedule` f
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from plait.errors import OptionError
+from plait.errors import ArgumentRefused, OptionError
 from plait.jobs.calendar import MISSED, Calendar, due
 from plait.jobs.records import Draft, ScheduleView
 from plait.jobs.store import Store
@@ -29,12 +30,16 @@ if TYPE_CHECKING:
 
 __all__ = ["OVERLAP", "Schedule", "Schedules", "called_with", "checked_schedule"]
 
+log = logging.getLogger("plait")
+
 #: What `overlap=` may be.
 OVERLAP = ("skip", "queue", "allow")
 #: Seconds between two looks at what the store knows of the schedules.
 LOOK = 60.0
 #: Seconds after which a time that nobody has fired is taken over by those who have another definition.
 ABANDONED = 60.0
+#: Seconds until what could not be stored is tried again: newer code may have been deployed.
+AGAIN = 60.0
 #: Seconds by which the clocks of workers differ at most, with ease.
 SKEW = 3600.0
 #: Seconds that a clock may go back, and a schedule waits until its next time comes again.
@@ -92,10 +97,18 @@ class Schedules:
             self._looked = now
         for schedule in list(self._declared):
             time = self._next.get(schedule.name, math.inf)
-            if time <= now and not self._submit(schedule, time, now):  # another worker was first
-                self._look()
+            try:
+                if time <= now and not self._submit(schedule, time, now):  # another worker was first
+                    self._look()
+            except ArgumentRefused as error:  # what cannot be stored keeps no other schedule from firing
+                log.error("Schedule %r cannot be submitted; it is tried again in a minute. %s", schedule.name, error)
+                self._next[schedule.name] = now + AGAIN
         soonest = min(self._next.values(), default=math.inf)
         return min(LOOK, max(0.05, soonest - now))
+
+    def behind(self, now: float) -> bool:
+        """Whether times up to `now` are left that were missed: many are submitted a thousand at once."""
+        return any(time <= now for time in self._next.values())
 
     def _look(self) -> None:
         """See what the store knows, and declare what it does not know."""

@@ -51,6 +51,11 @@ class TaskSpec:
         return Signature(function, self.name, skip=1 if self.transactional else 0, without=self.rules.resources)
 
     @property
+    def may_travel(self) -> bool:
+        """Whether its jobs may run in other processes."""
+        return not self.url.startswith("memory") and self.rules.model not in ("serial", "threads", "async")
+
+    @property
     def apart(self) -> int:
         """How many jobs that have lost a worker may run at once in a worker, each alone in a process."""
         model = self.rules.model

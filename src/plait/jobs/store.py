@@ -89,8 +89,7 @@ class Store(abc.ABC):
     Concurrency: safe from any thread; not to be used in a forked child.
 
     Raises:
-        StoreError: the store cannot be used; the message says why, and what to do. StoreBusy (a StoreError): it could
-            not be written to for so long that waiting made no sense.
+        StoreError: the store cannot be used; the message says why, and what to do. StoreBusy: it was locked too long.
     """
 
     url: str
@@ -162,6 +161,10 @@ class Store(abc.ABC):
     @abc.abstractmethod
     def resume(self, queue: str) -> None:
         """The opposite."""
+
+    def paused(self) -> set[str]:
+        """Queues of which nobody may claim jobs."""
+        return {view.queue for view in self.queues() if view.paused}
 
     @abc.abstractmethod
     def queues(self) -> list[QueueView]:

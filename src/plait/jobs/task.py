@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from plait.errors import ArgumentRefused, OptionError
+from plait.failure import shown
 from plait.jobs.calling import in_thread
 from plait.jobs.client import Client
 from plait.jobs.codec import Signature
-from plait.jobs.enqueueing import EnqueueOptions, checked_enqueueing, checked_together
+from plait.jobs.enqueueing import EnqueueOptions, checked_enqueueing, checked_together, one_by_one
 from plait.jobs.handle import Job
 from plait.jobs.records import Draft, Placed, Rule
 from plait.jobs.spec import TaskSpec
@@ -52,6 +53,18 @@ _NOT_SCHEDULED = {
     "connection": "the jobs of a schedule are stored by workers, in transactions of their own",
     "at": "the schedule says when its jobs run; delay= puts each of them off",
 }
+
+
+class _Method(Task[P, R]):
+    """A task that is bound to an object, which no worker has."""
+
+    def __getattr__(self, name: str) -> Any:
+        if not hasattr(JobTask, name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise AttributeError(
+            f"{self.__plait_function__.__name__} is a method, of which there can be no jobs: no worker has its object. "
+            "Make it a function of its module, or a static method (@jobs.task above @staticmethod)."
+        )
 
 
 class JobTask(Task[P, R]):
@@ -145,18 +158,17 @@ class JobTask(Task[P, R]):
         return await in_thread(self._place, self._drafts(calls))
 
     def _drafts(self, calls: Iterable[Any]) -> list[Draft]:
-        drafts = []
-        for at, call in enumerate(calls):
-            if isinstance(call, tuple | list):
-                drafts.append(self.drafted(call, {}))
-            elif isinstance(call, Mapping):
-                drafts.append(self.drafted((), call))
-            elif isinstance(call, Prepared) and call.task.name == self.name:
-                drafts.append(self._besides(call.task).drafted(call.args, call.kwargs))
-            else:
-                why = f"call {at} is {call!r}: enqueue_many takes tuples, like [(1,), (2,)], or dicts of arguments."
-                raise ArgumentRefused(self.name, why)
-        return drafts
+        return one_by_one("call", self._drafted, calls)
+
+    def _drafted(self, call: Any) -> Draft:
+        if isinstance(call, tuple | list):
+            return self.drafted(call, {})
+        if isinstance(call, Mapping):
+            return self.drafted((), call)
+        if isinstance(call, Prepared) and call.task.name == self.name:
+            return self._besides(call.task).drafted(call.args, call.kwargs)
+        why = f"it is {shown(call)}, and enqueue_many takes tuples, like [(1,), (2,)], or dicts of arguments."
+        raise ArgumentRefused(self.name, why)
 
     @overload
     def draft(self, *args: P.args, **kwargs: P.kwargs) -> Prepared[R]: ...
@@ -253,7 +265,12 @@ class JobTask(Task[P, R]):
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """In a class: itself where its function is a static one, else a plain task that is bound to its object."""
-        return self if isinstance(self.__plait_function__, staticmethod) else super().__get__(instance, owner)
+        if isinstance(self.__plait_function__, staticmethod):
+            return self
+        bound = super().__get__(instance, owner)
+        if bound is not self:
+            bound.__class__ = _Method
+        return bound
 
     def __plait_by_value__(self) -> Any:
         """How it is pickled where nobody would find it by its name: made first, since its function may name it."""

@@ -39,6 +39,8 @@ from plait.styles.resources import open_async, open_sync
 __all__ = ["MemoryStore", "VirtualClock", "run_pending"]
 
 T = TypeVar("T")
+#: How often a thousand times that were missed (`missed="all"`) are made up for in one go, at most.
+MISSES = 100
 
 
 class VirtualClock:
@@ -69,19 +71,28 @@ def run_pending(
 ) -> int:
     """Run what is due, and what follows from it, until nothing is left; how many jobs that were.
 
-    Resources are made when a task's first job comes, and closed at the end. Attempts have no `timeout=` here. Async
-    tasks run on a loop of their own, in a thread where the caller's has one already.
+    Resources are made when a task's first job comes, and closed at the end. Async tasks run on a loop of their own, in
+    a thread where the caller's has one already. Attempts have no `timeout=` here: in the caller's thread nothing can
+    end them.
     """
     with sharing({spec.url for spec in specs.values()}, store), _Runner() as loop:
         bench = _Bench(specs, loop)
         place = _Place(store, tuple(specs))
         try:
-            Schedules(schedules, store).fire()
+            _fire(Schedules(schedules, store), store.now())
             store.upkeep()
             return _run_all(place, specs, bench, most, draw)
         finally:
             store.leave(place.worker())
             bench.close()
+
+
+def _fire(firing: Schedules, now: float) -> None:
+    firing.fire()
+    for _ in range(MISSES):
+        if not firing.behind(now):
+            break
+        firing.fire()
 
 
 def _run_all(place: _Place, specs: Mapping[str, TaskSpec], bench: _Bench, most: int, draw: Callable[[], float]) -> int:

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from plait.errors import OptionError
+from plait.errors import ArgumentRefused, OptionError
 from plait.jobs.client import Client
+from plait.jobs.enqueueing import checked_connection, one_by_one
 from plait.jobs.handle import Group, Job
 from plait.jobs.records import Fan
 from plait.jobs.task import Prepared
@@ -22,8 +23,9 @@ def group_of(
     """What stores a group; `Jobs.group` says what its parameters are.
 
     Raises:
-        OptionError, ArgumentRefused: it cannot be.
+        OptionError, ArgumentRefused, ConnectionRefused: it cannot be.
     """
+    checked_connection(connection)
     if on_error not in ("raise", "skip", "return"):
         raise OptionError("on_error", on_error, 'it takes "raise", "skip" or "return"')
     if isinstance(parts, Prepared) or not isinstance(parts, Iterable):
@@ -32,8 +34,11 @@ def group_of(
     last = None
     if then is not None:
         _checked(client, then)
-        last = msgspec.structs.replace(then.encoded(fed=True), on_error=on_error)
-    drafts = [part.encoded() for part in prepared]
+        try:
+            last = msgspec.structs.replace(then.encoded(fed=True), on_error=on_error)
+        except ArgumentRefused as error:
+            raise ArgumentRefused(error.task, error.why, "then=") from None
+    drafts = one_by_one("part", Prepared.encoded, prepared)
 
     def store() -> Group:
         placed, group = client.store.enqueue(drafts, fan=Fan(total=len(drafts), then=last), connection=connection)
@@ -46,12 +51,15 @@ def chain_of(client: Client, links: tuple[Prepared[Any], ...], connection: Any) 
     """What stores the first of `links`, and with it the others.
 
     Raises:
-        OptionError, ArgumentRefused: it cannot be.
+        OptionError, ArgumentRefused, ConnectionRefused: it cannot be.
     """
+    checked_connection(connection)
     if not links:
         raise OptionError("links", (), "it takes at least one draft, like thumbnail.draft(...)")
-    first, *rest = [_checked(client, link) for link in links]
-    draft = msgspec.structs.replace(first.encoded(), then=tuple(link.encoded(fed=True) for link in rest))
+    whole = [(_checked(client, link), at > 0) for at, link in enumerate(links)]
+    first = whole[0][0]
+    head, *rest = one_by_one("link", lambda link: link[0].encoded(fed=link[1]), whole)
+    draft = msgspec.structs.replace(head, then=tuple(rest))
 
     def store() -> Job[Any]:
         placed, _ = client.store.enqueue([draft], connection=connection)

@@ -70,9 +70,14 @@ def test_what_a_handle_tells(jobs):
     assert len({job, jobs.job(job.id)}) == 1
 
 
-def test_a_handle_by_its_id_gives_plain_data(jobs):
-    job = jobs.tasks["thumbnail"].enqueue("a.png")
+def test_a_handle_by_its_id_gives_what_the_task_says_that_it_returns(jobs):
+    job, later = jobs.tasks["thumbnail"].enqueue("a.png"), jobs.tasks["fails"].enqueue("x")
     jobs.run_pending()
+    assert jobs.job(job.id).result() == asyncio.run(jobs.job(job.id).aresult()) == Picture("a.png", 64)
+    with pytest.raises(JobFailed):
+        jobs.job(later.id).result()
+    assert pickle.loads(pickle.dumps(jobs.job(job.id))).result() == {"path": "a.png", "size": 64}
+    del jobs.tasks["thumbnail"]  # as for who has the store's URL alone
     assert jobs.job(job.id).result() == {"path": "a.png", "size": 64}
 
 
@@ -110,7 +115,7 @@ def test_a_cancelled_job(jobs):
 def test_a_result_that_is_there_is_had_without_waiting(jobs):
     job = jobs.tasks["fetch"].enqueue("a")
     for timeout in (0, -1):
-        with pytest.raises(ResultTimeout, match=r"had not ended after 0 s: it is waiting. Is a worker running"):
+        with pytest.raises(ResultTimeout, match=r"had not ended after 0 s: it is waiting: no worker is running"):
             job.result(timeout)
     jobs.run_pending()
     assert job.result(0) == job.result(timeout=-1) == asyncio.run(job.aresult(0)) == "A"

@@ -20,6 +20,7 @@ from plait.jobs.postgres.server import Server
 from plait.jobs.postgres.store import PostgresStore
 from plait.jobs.protocol import Event, State
 from plait.jobs.records import Draft, Note, Outcome, Rule, Want, WorkerInfo
+from plait.jobs.schedules import Schedules
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -289,3 +290,19 @@ def test_a_machine_without_a_folder_for_temporary_files(postgres):
     )
     done = subprocess.run([sys.executable, "-c", code, postgres], cwd="/", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_schedule_that_cannot_be_stored_keeps_no_other_from_firing(store: PostgresStore, caplog) -> None:
+    """Its key is one that the server's index cannot hold, which no other store minds."""
+    clock = [1000.0]
+    store._clock = lambda: clock[0]
+    jobs = plait.Jobs("memory://", store=store)
+    large, small = jobs.task(name="large" * 110)(lambda: None), jobs.task(name="small")(lambda: None)
+    jobs.schedule(60.0, large.with_(key="\U00020000" * 500), name="a")
+    jobs.schedule(60.0, small, name="b")
+    workers = Schedules(jobs.schedules, store)
+    workers.fire()
+    clock[0] += 61.0
+    workers.fire()
+    assert [view.task for view in store.queues()] == ["small"]
+    assert "Schedule 'a' cannot be submitted" in caplog.text

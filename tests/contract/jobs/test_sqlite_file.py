@@ -1,6 +1,7 @@
 """What a SQLite file can be: not there, old, newer, damaged, read-only, locked, full, in a deep folder."""
 
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -124,6 +125,16 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path, conten
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
     with pytest.raises(StoreError, match=r"nowhere/jobs\.db cannot be written to.*folder"):
         SqliteStore(tmp_path / "nowhere" / "jobs.db")
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [("nowhere", "Make it first"), ("~/data", "~ in it stand"), ("$HOME", r"\$ in it stand"), ("a~b$c", "Make it")],
+)
+def test_why_a_folder_is_not_there_is_said(tmp_path: Path, folder: str, words: str):
+    where = tmp_path / folder
+    with pytest.raises(StoreError, match=rf"there is no folder {re.escape(str(where))}\. ?.*{words}"):
+        SqliteStore(where / "jobs.db")
 
 
 def test_a_path_that_is_a_folder_is_refused(tmp_path: Path):

@@ -297,3 +297,24 @@ def test_a_held_job_of_a_paused_queue_waits_for_both(bench: Bench):
     bench.store.resume("q")
     assert bench.ids(worker, 9, rules=EACH) == [second]
     assert first == claimed.id
+
+
+def test_a_place_goes_to_a_job_that_may_run_before_those_of_paused_queues(bench: Bench):
+    """Else each of them would have to come back first: one an upkeep, as long as others have places at that gate."""
+    two = (Rule("t/limit", cap=2, keyed=0),)
+    worker = bench.worker()
+    for _ in range(2):
+        bench.put(gates=("g",), queue="q")
+    claimed = bench.claim(worker, 2, rules=two)
+    paused = [bench.put(gates=("g",), queue="q", priority=priority) for priority in (9, 0, 0)]
+    other = bench.put(gates=("g",), queue="other")
+    assert bench.ids(worker, 9, rules=two) == []
+    assert set(held(bench)) == {*paused, other}
+    bench.store.pause("q")
+    bench.settle(worker, claimed[0])
+    (its,) = bench.claim(worker, 9, rules=two)
+    assert its.id == other
+    bench.store.resume("q")
+    bench.settle(worker, claimed[1])
+    bench.settle(worker, its)
+    assert bench.ids(worker, 9, rules=two) == paused[:2]

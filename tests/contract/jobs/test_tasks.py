@@ -175,8 +175,8 @@ def test_many_are_enqueued_all_or_none(jobs):
     task = jobs.task(add)
     for bad, words in [
         ((1, "x"), "Expected `int`, got `str`"),
-        (7, "call 2 is 7: enqueue_many takes tuples"),
-        ("ab", "call 2 is 'ab': enqueue_many takes tuples"),
+        (7, r"\(call 3 of 3\): it is 7, and enqueue_many takes tuples"),
+        ("ab", "it is 'ab', and enqueue_many takes tuples"),
         (fetch.draft("a"), "enqueue_many takes tuples"),
     ]:
         with pytest.raises(ArgumentRefused, match=words):

@@ -6,6 +6,7 @@ import re
 import textwrap
 import threading
 from contextlib import asynccontextmanager, contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,21 @@ def test_retries_wait_as_they_would(bench):
     assert [moment for moment, _ in bench.ran] == [0, 10, 30, 70]
 
 
+def test_a_count_of_retries_waits_for_what_is_away_to_come_back(bench):
+    @bench.jobs.task(retries=11)
+    def away() -> None:
+        bench.notes("x")
+        raise ConnectionError
+
+    away.enqueue()
+    bench.live(2_000)
+    moments = [moment for moment, _ in bench.ran]
+    assert [after - before for before, after in pairwise(moments)] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert bench.jobs.task(retries=plait.Retry(2), name="other")(len).spec.retry == plait.Retry(2)
+    with pytest.raises(plait.OptionError, match="retries=-1"):
+        bench.jobs.task(retries=-1)(len)
+
+
 def test_a_job_that_has_no_attempts_left_fails(bench):
     @bench.jobs.task(retries=1)
     def broken() -> None:
@@ -150,6 +166,14 @@ def test_schedules_fire(bench):
     bench.live(3600, 30)
     assert [what for _, what in bench.ran].count("minute") == 60
     assert [what for _, what in bench.ran].count("hour") == 1
+
+
+def test_all_that_was_missed_is_made_up_for_in_one_call(bench):
+    bench.jobs.schedule(1, bench.task(), args=("x",), missed="all")
+    bench.jobs.run_pending()
+    bench.clock.advance(2_500)
+    assert bench.jobs.run_pending() == 2_500
+    assert bench.jobs.run_pending() == 0
 
 
 def test_jobs_that_are_paused_do_not_run(bench):

@@ -186,7 +186,7 @@ def test_plait_work_runs_jobs_and_drains_when_it_is_asked_to(jobs, tmp_path, unt
         worker.kill()
         worker.wait()
     assert worker.returncode == 0
-    assert "1 jobs were handed back" in said
+    assert "1 job handed back" in said
     assert ending.result(0) == "ended"
     assert lasting.state == "waiting"
     until(lambda: not any(child.is_running() for child in children), PATIENCE, what="the end of its processes")

@@ -46,6 +46,11 @@ def test_what_names_no_store_is_refused_with_what_does(url: object):
         checked_url(url)
 
 
+def test_a_file_url_has_no_parameters():
+    with pytest.raises(OptionError, match=r"x\.db\?mode=ro' cannot be used: a SQLite file's URL has no parameters"):
+        checked_url("sqlite:///x.db?mode=ro")
+
+
 def test_a_file_url_with_too_few_slashes_is_told_how_many():
     with pytest.raises(OptionError, match="three slashes"):
         checked_url("sqlite://jobs.db")

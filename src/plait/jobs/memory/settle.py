@@ -159,9 +159,13 @@ def redo(all_: Tables, job: JobRow) -> bool:
 
 
 def come_back(all_: Tables, gate: str, count: int) -> None:
-    """Have the first of those that a gate holds wait again."""
+    """Have the first of those that a gate holds wait again; those of paused queues come last."""
+
+    def place(job: JobRow) -> tuple[bool, int, int, float, int]:
+        return job.draft.queue in all_.paused, job.lane[2], all_.lanes[job.lane], job.vt, job.id
+
     held = [job for job in all_.jobs.values() if job.held == gate]
-    for job in sorted(held, key=lambda job: (job.lane[2], all_.lanes[job.lane], job.vt, job.id))[:count]:
+    for job in sorted(held, key=place)[:count]:
         job.held = None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from plait.errors import ConnectionRefused, Stale, StoreError
+from plait.jobs.losses import log_losses
 from plait.jobs.memory.claim import claim, make_due, next_due
 from plait.jobs.memory.ear import Ear
 from plait.jobs.memory.settle import cancel, fan_out, hand_back, redo, settle, store
@@ -228,7 +229,9 @@ class MemoryStore(Store):
     def recover(self, worker: int) -> int:
         """A worker is dead."""
         with self._tables(tell=True) as all_:
-            return recover(all_, worker)
+            loss = recover(all_, worker)
+        log_losses([loss])
+        return loss.count
 
     def workers(self) -> list[WorkerView]:
         """All that are registered."""
@@ -249,10 +252,11 @@ class MemoryStore(Store):
     def upkeep(self) -> float | None:
         """Recover, open gates, forget."""
         with self._tables(tell=True) as all_:
-            for worker in [w for w, known in all_.workers.items() if known.until <= all_.now]:
-                recover(all_, worker)
+            gone = [w for w, known in all_.workers.items() if known.until <= all_.now]
+            losses = [recover(all_, worker) for worker in gone]
             open_gates(all_)
             forget(all_)
+        log_losses(losses)
         return None
 
     def schedules(self) -> list[ScheduleView]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from plait.jobs.losses import Loss
 from plait.jobs.memory.settle import come_back, lose
 from plait.jobs.memory.tables import Tables
 from plait.jobs.protocol import State
@@ -10,12 +11,16 @@ from plait.jobs.records import QueueView
 __all__ = ["forget", "open_gates", "queue_view", "recover"]
 
 
-def recover(all_: Tables, worker: int) -> int:
-    """A worker is dead; how many jobs it had."""
+def recover(all_: Tables, worker: int) -> Loss:
+    """A worker is dead."""
     jobs = all_.of(worker)
     lose(all_, jobs)
-    all_.workers.pop(worker, None)
-    return len(jobs)
+    known = all_.workers.pop(worker, None)
+    poisoned = tuple(job.id for job in jobs if job.state is State.FAILED)
+    stopped = sum(job.state is State.CANCELLED for job in jobs)
+    again = len(jobs) - len(poisoned) - stopped
+    info = known.info if known is not None else None
+    return Loss(worker=worker, info=info, again=again, poisoned=poisoned, stopped=stopped)
 
 
 def open_gates(all_: Tables, most: int = 64) -> None:

@@ -206,6 +206,12 @@ class PostgresStore(SqlStore):
         while claims and time.monotonic() < until and self.read(lambda session: are_under_way(session, claims)):
             time.sleep(0.005)
 
+    def fire(self, name: str, due: float, next_fire: float, drafts: Sequence[Draft]) -> list[Placed] | None:
+        """Enqueue what a schedule submits, once."""
+        for draft in drafts:
+            check_texts(draft)
+        return super().fire(name, due, next_fire, drafts)
+
     def listen(self, *, ends: bool = False) -> Listener:
         """Hear of what is new."""
         return Ear(self._server.connect, _WAITERS if ends else _WORKERS)

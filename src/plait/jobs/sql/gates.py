@@ -13,12 +13,14 @@ from plait.jobs.sql.sweep import Sweep
 __all__ = ["Gates", "free", "names", "open_gates"]
 
 
-#: The lanes of the jobs that a gate holds, found by leaps through the index however many jobs there are.
+#: The lanes of the jobs that a gate holds, found by leaps through the index however many jobs there are. Those of
+#: paused queues come last: a place is of no use to them, and others may wait for it.
 _HOLDING = (
     f"WITH RECURSIVE holding (lane) AS (SELECT min(lane) FROM plait_job WHERE held = ? AND state = {HELD} UNION ALL "
     f"SELECT (SELECT min(lane) FROM plait_job WHERE held = ? AND state = {HELD} AND lane > holding.lane) "
     "FROM holding WHERE holding.lane IS NOT NULL) "
-    "SELECT id FROM plait_lane WHERE id IN (SELECT lane FROM holding) ORDER BY rank, id"
+    "SELECT id FROM plait_lane WHERE id IN (SELECT lane FROM holding) "
+    "ORDER BY queue IN (SELECT queue FROM plait_paused), rank, id"
 )
 
 
@@ -152,7 +154,7 @@ def free(session: Session, jobs: Sequence[int]) -> None:
 
 
 def _come_back(session: Session, gate: str, count: int) -> None:
-    """Have the first of those that a gate holds wait again, higher priorities first."""
+    """Have the first of those that a gate holds wait again, higher priorities first; those of paused queues last."""
     for (lane,) in session.rows(_HOLDING, (gate, gate)):
         if count > 0:
             count -= session.run(  # materialised: else PostgreSQL may run the inner query again for each row

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from plait.errors import QueueMoved
+from plait.jobs.losses import Loss, log_losses
 from plait.jobs.protocol import State
 from plait.jobs.records import (
     Draft,
@@ -127,6 +128,10 @@ class SqlStore(Database):
         self.change(lambda session: views.resume(session, queue))
         self.tell_workers()
 
+    def paused(self) -> set[str]:
+        """Queues that are paused."""
+        return self.read(views.paused)
+
     def queues(self) -> list[QueueView]:
         """How many jobs there are."""
         return self.read(lambda session: views.queues(session, self.now()))
@@ -199,10 +204,11 @@ class SqlStore(Database):
 
     def recover(self, worker: int) -> int:
         """A worker is dead."""
-        count = self.write(lambda session: workers.recover(session, worker, self.now()))
+        loss = self.write(lambda session: workers.recover(session, worker, self.now()))
+        log_losses([loss])
         self.tell_workers()
         self.tell_waiters()
-        return count
+        return loss.count
 
     def workers(self) -> list[WorkerView]:
         """All that are registered."""
@@ -213,12 +219,13 @@ class SqlStore(Database):
     def upkeep(self) -> float | None:
         """A bounded piece of upkeep."""
 
-        def work(session: Session) -> tuple[float | None, bool, bool]:
+        def work(session: Session) -> tuple[float | None, list[Loss], bool, bool]:
             session.news = session.ends = False
-            soon = upkeep.upkeep(session, self.now(), self.sweep, self.outage)
-            return soon, session.news, session.ends
+            soon, losses = upkeep.upkeep(session, self.now(), self.sweep, self.outage)
+            return soon, losses, session.news, session.ends
 
-        soon, news, ends = self.write(work)
+        soon, losses, news, ends = self.write(work)
+        log_losses(losses)
         self.outage.tended()
         self.tell(news, ends=ends)
         return soon

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+from plait.jobs.losses import Loss
 from plait.jobs.protocol import LEASE
 from plait.jobs.sql.enqueue import more_of
 from plait.jobs.sql.gates import open_gates
@@ -80,14 +81,13 @@ class Outage:
         return self._tended is not None and self._began - self._tended > LEASE / 2
 
 
-def upkeep(session: Session, now: float, sweep: Sweep, outage: Outage) -> float | None:
-    """See `Store.upkeep`."""
+def upkeep(session: Session, now: float, sweep: Sweep, outage: Outage) -> tuple[float | None, list[Loss]]:
+    """See `Store.upkeep`; and which workers were found dead."""
     known = leases(session)
-    for worker in outage.lost(known, now):
-        if is_unrenewed(session, worker, known[worker]):
-            recover(session, worker, now)
+    dead = (worker for worker in outage.lost(known, now) if is_unrenewed(session, worker, known[worker]))
+    losses = [recover(session, worker, now) for worker in dead]
     soonest = open_gates(session, now, sweep)
-    return 0.0 if prune(session, now, sweep) else soonest
+    return 0.0 if prune(session, now, sweep) else soonest, losses
 
 
 def prune(session: Session, now: float, sweep: Sweep) -> bool:

@@ -14,7 +14,7 @@ from plait.jobs.sql.session import Row, Session
 from plait.jobs.sql.settle import WHOLE, end
 from plait.jobs.sql.workers import KEPT
 
-__all__ = ["cancel", "ended", "find", "pause", "queues", "redo", "resume", "show", "states"]
+__all__ = ["cancel", "ended", "find", "pause", "paused", "queues", "redo", "resume", "show", "states"]
 
 _LANE = "plait_lane.task, plait_lane.queue, plait_lane.rank"
 _HOT = (
@@ -128,7 +128,7 @@ def _page(session: Session, columns: str, table: str, numbers: list[int], which:
 
 def queues(session: Session, now: float) -> list[QueueView]:
     """See `Store.queues`."""
-    paused = {row[0] for row in session.rows("SELECT queue FROM plait_paused")}
+    resting = paused(session)
     found: dict[tuple[str, str], QueueView] = {}
     for table, oldest in (("plait_job", f"min(CASE WHEN state = {WAITING} THEN created END)"), ("plait_done", "NULL")):
         for queue, task, state, count, since in session.rows(
@@ -137,16 +137,21 @@ def queues(session: Session, now: float) -> list[QueueView]:
         ):
             view = found.get((queue, task))
             if view is None:
-                view = found[queue, task] = QueueView(queue=queue, task=task, paused=queue in paused, counts={})
+                view = found[queue, task] = QueueView(queue=queue, task=task, paused=queue in resting, counts={})
             name = NAMES[state].value
             view.counts[name] = view.counts.get(name, 0) + count
             if since is not None:
                 found[queue, task] = QueueView(
                     queue=queue, task=task, paused=view.paused, counts=view.counts, wait=max(0.0, now - since)
                 )
-    for queue in paused - {queue for queue, _ in found}:
+    for queue in resting - {queue for queue, _ in found}:
         found[queue, ""] = QueueView(queue=queue, task="", paused=True)
     return [found[name] for name in sorted(found)]
+
+
+def paused(session: Session) -> set[str]:
+    """See `Store.paused`."""
+    return {row[0] for row in session.rows("SELECT queue FROM plait_paused")}
 
 
 def pause(session: Session, queue: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from plait.jobs.losses import Loss
 from plait.jobs.protocol import CRASHES, LEASE, Event
 from plait.jobs.records import Note, Outcome, WorkerInfo, WorkerView
 from plait.jobs.sql.enqueue import twin
@@ -103,12 +104,13 @@ def leave(session: Session, worker: int, now: float) -> int:
     return len(rows)
 
 
-def recover(session: Session, worker: int, now: float) -> int:
+def recover(session: Session, worker: int, now: float) -> Loss:
     """See `Store.recover`.
 
     A job that its task's own transaction still holds is left for the next time: it may yet be done.
     """
     _close(session, worker)
+    known = session.rows("SELECT info FROM plait_worker WHERE id = ?", (worker,))
     count = _end_unwanted(session, worker, now)
     mine = f"worker = ? AND state = {RUNNING}"
     poisoned: list[Row] = session.rows(
@@ -132,7 +134,8 @@ def recover(session: Session, worker: int, now: float) -> int:
     free(session, jobs)
     _open_again(session, worker)
     _forget(session, worker)
-    return count + len(poisoned) + len(jobs)
+    info = _info(known[0][0]) if known else None
+    return Loss(worker=worker, info=info, again=len(jobs), poisoned=tuple(row[0] for row in poisoned), stopped=count)
 
 
 def _forget(session: Session, worker: int) -> bool:

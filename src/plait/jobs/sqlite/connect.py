@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -120,11 +121,21 @@ def in_words(path: str, patience: float = PATIENCE) -> Iterator[None]:
     except apsw.FullError as error:
         raise StoreError(f"{path} cannot grow: the disk is full. Nothing of this was stored; make room.") from error
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError) as error:
-        raise StoreError(f"{path} cannot be written to ({error}): check the folder and its permissions.") from error
+        raise StoreError(f"{path} cannot be written to ({error}): {_why_not(path)}") from error
     except (apsw.NotADBError, apsw.CorruptError) as error:
         raise StoreError(f"{path} is not a SQLite database, or is damaged ({error}). Name another file.") from error
     except apsw.IOError as error:
         raise StoreError(f"{path} cannot be read or written ({error}): check the disk and its free space.") from error
+
+
+def _why_not(path: str) -> str:
+    """Why a file cannot be made or opened, as far as its folder tells."""
+    folder = os.path.dirname(path)
+    if os.path.isdir(folder):
+        return "check the folder and its permissions."
+    marks = [mark for mark in ("~", "$") if any(part.startswith(mark) for part in path.split(os.sep))]
+    plainly = f" {' and '.join(marks)} in it stand for nothing here: write the whole path." if marks else ""
+    return f"there is no folder {folder}.{plainly or ' Make it first.'}"
 
 
 class SqliteSession:

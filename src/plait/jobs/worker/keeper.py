@@ -123,7 +123,7 @@ class Keeper:
     # --- the thread -------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        pause = AGAIN[0]
+        pause, away = AGAIN[0], False
         while not self._stopping.is_set():
             try:
                 self._tidy()
@@ -137,9 +137,12 @@ class Keeper:
                 else:
                     due = self._due if wants else None  # who may claim nothing has nothing to do when a job is due
                     self._sleep(LOOK if due is None else min(LOOK, max(0.0, due - time.monotonic())))
-                pause = AGAIN[0]
+                if away:
+                    log.warning("The store can be used again.")
+                pause, away = AGAIN[0], False
             except (PlaitError, OSError) as error:
                 log.warning("The store cannot be used just now; what has been done is kept. %s", error)
+                away, self._doubt = True, True  # the recount asks the store, whatever else there is to do
                 pause = self._pause(pause)
             except BaseException:
                 log.exception("The keeper stumbled; it goes on.")

@@ -36,6 +36,7 @@ class Lanes:
 
     def __init__(self, tasks: Mapping[str, TaskSpec], hub: Hub, post: str) -> None:
         self._tasks, self._hub, self._post = tasks, hub, post
+        self._places_apart = {name: task.apart for name, task in tasks.items()}
         self._lanes: dict[str, JobLane] = {}
         self._apart: dict[str, JobLane] = {}
         self._resting: dict[str, tuple[float, float, str]] = {}  # broken tasks: until when, for how long, why
@@ -68,7 +69,7 @@ class Lanes:
             count = 1 if lane is None else lane.want()
             if count > 0:
                 wants.append(Want(name, count, task.store_rules))
-            count = task.apart if apart is None else apart.want()
+            count = self._places_apart[name] if apart is None else apart.want()
             if count > 0:
                 wants.append(Want(name, count, task.store_rules, alone=True))
         return wants

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from plait.errors import JobFailed, PlaitError, Stale
+from plait.errors import JobCancelled, JobFailed, PlaitError, Stale
 from plait.failure import Failure
-from plait.jobs.codec import Misfit, Signature, encode_result
+from plait.jobs.codec import Misfit, Signature, encode_result, hints_of
 from plait.jobs.protocol import State
 from plait.jobs.records import Claimed, Part
 from plait.jobs.spec import TaskSpec
@@ -50,18 +50,22 @@ class Snooze(Exception):
     """Raised by a task: the job comes back after `seconds`, and this attempt does not count.
 
     Raises:
-        TypeError, ValueError: `seconds` is no number; then the attempt has failed.
+        TypeError, ValueError: `seconds` is no number from 0; then the attempt has failed.
     """
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
         self.seconds = float(seconds)
-        if not math.isfinite(self.seconds):
-            raise ValueError(f"Snooze takes a number of seconds, and {seconds} is none that ever passes.")
+        if not (math.isfinite(self.seconds) and self.seconds >= 0):
+            raise ValueError(f"Snooze takes a number of seconds from 0, and {seconds} is none that ever passes.")
 
 
 class PartsFailed(JobFailed):
     """Parts of the group whose results a job is to get have not succeeded: no further attempt would change that."""
+
+    def __init__(self, job: int, error: str) -> None:
+        self.job, self.error, self.traceback = job, error, ""
+        PlaitError.__init__(self, error)
 
 
 class Hindered(Exception):
@@ -101,10 +105,14 @@ class Perform:
         self.transactional, self.resources = task.transactional, frozenset(task.rules.resources)
         self.largest, self.keep = task.largest, task.keep
         self._ready: Signature | None = None
+        self._hints: dict[str, Any] | None = None
         self.__wrapped__ = task.function
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_ready": None}
+        """What travels. A function of `__main__` goes without the names that only its annotations, as texts, have."""
+        annotated = getattr(self.function, "__annotations__", {}).values()
+        texts = getattr(self.function, "__module__", "") == "__main__" and any(type(one) is str for one in annotated)
+        return self.__dict__ | {"_ready": None, "_hints": hints_of(self.function)[0] if texts else None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -114,7 +122,7 @@ class Perform:
     def _signature(self) -> Signature:
         if self._ready is None:
             skip = 1 if self.transactional else 0
-            self._ready = Signature(self.function, self.name, skip=skip, without=self.resources)
+            self._ready = Signature(self.function, self.name, skip=skip, without=self.resources, hints=self._hints)
         return self._ready
 
     def __call__(self, order: Order, **resources: Any) -> tuple[int, bytes | str | None]:
@@ -163,14 +171,16 @@ class Perform:
     def _of_group(self, order: Order, parts: tuple[Part, ...]) -> tuple[list[Any], dict[str, Any]]:
         bad = [part for part in parts if part.state is not State.DONE]
         if bad and order.on_error == "raise":
-            what = f"{len(bad)} of {len(parts)} parts of the group did not succeed: {bad[0].error}"
+            count, first = f"{len(bad):,} of {len(parts):,} parts of the group did not succeed", _end_of(bad[0])
+            what = f"{count}: {'' if len(bad) == 1 else 'first, '}{first}"
             raise PartsFailed(bad[0].id, what)
         try:
             return self._signature.decode_fed(order.args, _results(parts, order.on_error))
         except Misfit as error:
             if not bad or order.on_error != "return":
                 raise
-            what = f"a plait.Failure stands for it among the results, which the annotation does not allow: {error}"
+            stands = "a plait.Failure stands for it among the results, which the annotation does not allow"
+            what = f"{_end_of(bad[0])}; {stands}: {error}"
             raise PartsFailed(bad[0].id, what) from error
 
     def _transact(self, order: Order, args: list[Any], kwargs: dict[str, Any]) -> tuple[int, str]:
@@ -237,5 +247,12 @@ def _results(parts: tuple[Part, ...], on_error: str) -> list[Any]:
         if part.state is State.DONE:
             found.append(plainly(part.result) if part.result is not None else None)
         elif on_error == "return":
-            found.append(Failure(None, at, "group", 1, JobFailed(part.id, part.error), ""))
+            cancelled = part.state is State.CANCELLED
+            error = JobCancelled(part.id) if cancelled else JobFailed(part.id, part.error)
+            found.append(Failure(None, at, "group", 1, error, ""))
     return found
+
+
+def _end_of(part: Part) -> str:
+    """How a part ended that did not succeed."""
+    return f"job {part.id} was cancelled" if part.state is State.CANCELLED else f"job {part.id} failed: {part.error}"

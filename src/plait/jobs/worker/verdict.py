@@ -51,7 +51,7 @@ def verdict(failure: Failure, retry: Retry, keep: float, now: float, draw: Calla
     if isinstance(error, Stale) and its_own:
         return None
     if isinstance(error, Snooze):
-        return outcome(Event.SNOOZE, max(0.0, error.seconds))
+        return outcome(Event.SNOOZE, error.seconds)
     if isinstance(error, Hindered):
         return outcome(Event.SNOOZE, HINDERED)
     if isinstance(error, JobCancelled) and its_own:
@@ -80,7 +80,8 @@ def bare(job: int, token: int, error: BaseException, keep: float) -> Outcome:
 
 def _one_line(error: BaseException) -> str:
     try:
-        lines = f"{type(error).__name__}: {error}".splitlines()
+        said = str(error)
+        lines = (f"{type(error).__name__}: {said}" if said else type(error).__name__).splitlines()
     except Exception as why:
         lines = [f"{type(error).__name__} (its message cannot be had: {type(why).__name__})"]
     return storable(lines[0][:500]) if lines else type(error).__name__

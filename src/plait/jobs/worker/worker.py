@@ -13,6 +13,7 @@ from typing import Any
 from plait.errors import OptionError, PlaitError
 from plait.events import Hub
 from plait.jobs.events import LeaseLost
+from plait.jobs.importing import check_not_imported
 from plait.jobs.presence import boot, space
 from plait.jobs.protocol import LEASE
 from plait.jobs.records import Outcome, WorkerInfo
@@ -23,6 +24,7 @@ from plait.jobs.worker.lanes import Lanes
 from plait.jobs.worker.notes import Postbox
 from plait.jobs.worker.pulse import Pulse
 from plait.jobs.worker.steward import Steward
+from plait.places.processes.pool import default_pool
 from plait.surface.report import Report
 
 __all__ = ["GRACE", "MOST", "Worker"]
@@ -35,6 +37,8 @@ GRACE = 25.0
 OWN = LEASE * 0.4
 #: Seconds until a pulse that has died is started again.
 AGAIN = 1.0
+#: What tasks' processes import in any case: once, where they are forked.
+SEAT = ("plait.jobs.jobs", "plait.jobs.worker.perform")
 #: Jobs that a worker has at once, if nobody says otherwise.
 MOST = 10_000
 
@@ -94,11 +98,15 @@ class Worker:
         """Register, and begin to claim. Once: a worker that has begun, or ended, does not begin again.
 
         Raises:
-            StoreError: the store cannot be used; nothing was begun. RuntimeError: it has begun already.
+            StoreError: the store cannot be used; nothing was begun. RuntimeError: it has begun already, or is about to
+                in a module that `plait work` imports.
         """
+        check_not_imported()
         if self.id or self._ending:
             was = "has ended" if self._ending else "has begun already"
             raise RuntimeError(f"This worker {was}; make another one: jobs.worker().")
+        if any(task.may_travel for task in self.tasks.values()):
+            default_pool().prepare(SEAT)
         self._post = Postbox(self._steward.take)
         try:
             self._enlist()

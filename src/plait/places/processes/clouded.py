@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 import io
+import operator
 import pickle
-from types import MemberDescriptorType
-from typing import Any
+from typing import Any, Generic
+
+from plait.places.processes import classes
 
 __all__ = ["by_name_in_main", "dumps"]
 
 _CACHED = type(functools.lru_cache(len))
+#: What a generic NamedTuple has of `Generic` for its own. No name leads to it.
+_SUBSCRIPT = getattr(Generic.__class_getitem__, "__func__", object())  # type: ignore[attr-defined, unused-ignore]
 #: Bytes up to which a pickle is looked through for names that no worker would find.
 LOOKED_THROUGH = 1 << 20
 
@@ -35,12 +39,12 @@ def _pickler() -> Any:
             # pickle sends these by name, and cloudpickle leaves that so: no worker has that name.
             if type(thing) is _CACHED and thing.__module__ == "__main__":
                 return _cached, (thing.cache_parameters(),), (thing.__wrapped__,), None, None, _fill
+            if thing is _SUBSCRIPT:
+                return operator.attrgetter("__class_getitem__.__func__"), (Generic,)
             if "__plait_by_value__" in vars(type(thing)) and _goes_by_value(thing, cloudpickle):
                 return thing.__plait_by_value__()
             reduced = super().reducer_override(thing)
-            if isinstance(thing, type) and "__slots__" in thing.__dict__ and isinstance(reduced, tuple):
-                return _slotted(thing, reduced)
-            return reduced
+            return classes.mended(thing, reduced) if isinstance(thing, type) else reduced
 
     return Pickler
 
@@ -49,18 +53,6 @@ def _goes_by_value(thing: Any, cloudpickle: Any) -> bool:
     """Whether no worker would find it by its name."""
     module = getattr(thing, "__module__", None)
     return module == "__main__" or module in cloudpickle.list_registry_pickle_by_value()
-
-
-def _slotted(kind: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A class by value that keeps its slots: cloudpickle would make one whose objects have a `__dict__`."""
-    if getattr(reduced[0], "__name__", "") != "_make_skeleton_class":
-        return reduced
-    make, made_of, state, *rest = reduced
-    made_of = list(made_of)
-    made_of[3] = {**made_of[3], "__slots__": kind.__dict__["__slots__"]}
-    inside = {name: value for name, value in state[0].items() if not isinstance(value, MemberDescriptorType)}
-    inside.pop("__slots__", None)
-    return make, tuple(made_of), (inside, *state[1:]), *rest
 
 
 class _Late:

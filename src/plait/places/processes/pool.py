@@ -89,6 +89,17 @@ class Pool:
             while len(self._idle) < workers:
                 self._idle.append(self._spawn(None))
 
+    def prepare(self, modules: Sequence[str]) -> None:
+        """Have workers that are yet to start find `modules` imported, if none has started; in the background.
+
+        They must not start threads, nor open anything, when they are imported.
+        """
+        with self._lock, contextlib.suppress(OSError, StartFailed):
+            self._check()
+            if self._starter is None:
+                self.preload += [name for name in modules if name not in self.preload]
+                self._started()
+
     def lease(self, client: Client) -> Remote:
         """A worker for `client` alone: a warm one, or a new one.
 
