@@ -163,7 +163,9 @@ def test_a_live_queue_moves_and_nothing_is_lost_or_done_twice(shell, until):
     ],
 )
 def test_a_wrong_target_is_said(shell, target, words):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     assert words in shell.refused("work", target)
+    assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
 
 
 def test_a_store_that_cannot_be_used_is_said(shell):

@@ -51,9 +51,10 @@ class Working:
 
     def carry_out(self) -> int:
         """Run it; the exit code."""
+        before = {}
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the last: the terminal was closed
             if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell has it for what runs in the background
-                signal.signal(number, self._caught)
+                before[number] = signal.signal(number, self._caught)
         try:
             jobs = self._loaded()
             with jobs.observe(log_failure, {JobEnded, JobRetried, JobSnoozed, JobCrashed}):
@@ -61,6 +62,8 @@ class Working:
                 worker.start()
                 return self._work(jobs, worker)
         except (PlaitError, OSError) as error:
+            for number, was in before.items():
+                signal.signal(number, was)
             return early(error, None, self.target)
 
     def _loaded(self) -> Jobs:
