@@ -98,6 +98,7 @@ def test_a_connection_is_used_in_its_own_thread():
     assert list(run) == list(range(50))
     assert base.execute("select count(*) from t").fetchone() == (50,)
     assert run.report.model == "serial"
+    base.close()
     assert "in the thread that asks for its results" in run.report.explain()
     base.close()
 

@@ -1,6 +1,7 @@
 """What is refused is told so that a stranger knows what to do: which of many calls, which option, what instead."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -114,8 +115,10 @@ def test_what_makes_connections_is_none(jobs, connection, words):
 
 
 def test_connections_of_other_drivers_are_looked_at_by_the_store(tmp_path):
-    with Jobs(f"sqlite:///{tmp_path}/jobs.db") as jobs, pytest.raises(ConnectionRefused, match="apsw"):
-        jobs.task(double).with_(connection=sqlite3.connect(":memory:")).enqueue(1)
+    with Jobs(f"sqlite:///{tmp_path}/jobs.db") as jobs, closing(sqlite3.connect(":memory:")) as other:
+        task = jobs.task(double).with_(connection=other)
+        with pytest.raises(ConnectionRefused, match="apsw"):
+            task.enqueue(1)
 
 
 def test_a_method_has_no_jobs(jobs):
