@@ -95,7 +95,9 @@ def prepare(
         name = (draft.task, draft.queue, -draft.priority, 0)
         lane = lanes.get(name)
         if lane is None:
-            lane = lanes[name] = lane_of(session, *name, even_if_closed=follows)
+            lane, vt = _lane_and_time(session, name, even_if_closed=follows)
+            lanes[name] = lane
+            times.know(lane, vt)
         run_at = max(draft.at, now + draft.delay)
         later = run_at > now
         more = None
@@ -138,12 +140,16 @@ def lane_of(session: Session, task: str, queue: str, rank: int, alone: int, *, e
     """The lane of a task's jobs in one queue with one rank (its priority, turned round), or that of its suspects.
 
     Raises:
-        QueueMoved: the queue is closed. Asked here, in the one statement that every enqueue needs.
+        QueueMoved: the queue is closed.
     """
-    name = (task, queue, rank, alone)
+    return _lane_and_time(session, (task, queue, rank, alone), even_if_closed=even_if_closed)[0]
+
+
+def _lane_and_time(session: Session, name: tuple[str, str, int, int], *, even_if_closed: bool) -> tuple[int, float]:
+    """A lane and its virtual time, and whether the queue is closed: the one statement that every enqueue needs."""
     find = (
-        "SELECT id, EXISTS (SELECT 1 FROM plait_moved) FROM plait_lane "
-        "WHERE task = ? AND queue = ? AND rank = ? AND alone = ?"
+        "SELECT id, EXISTS (SELECT 1 FROM plait_moved), (SELECT vt FROM plait_fair WHERE lane = plait_lane.id "
+        "AND key = '') FROM plait_lane WHERE task = ? AND queue = ? AND rank = ? AND alone = ?"
     )
     found = session.rows(find, name)
     if not found:
@@ -152,9 +158,10 @@ def lane_of(session: Session, task: str, queue: str, rank: int, alone: int, *, e
             (session.ids("lane", 1)[0], *name),
         )
         found = session.rows(find, name)
-    if found[0][1] and not even_if_closed:
+    lane, closed, vt = found[0]
+    if closed and not even_if_closed:
         check_open(session)
-    return int(found[0][0])
+    return int(lane), vt or 0.0
 
 
 def twin(session: Session, lane: int, alone: int) -> int:
@@ -193,6 +200,10 @@ class _Times:
         self._store = session.try_many if hurried else session.many
         self._known: dict[tuple[int, str], float] = {}
         self._changed: set[tuple[int, str]] = set()
+
+    def know(self, lane: int, time: float) -> None:
+        """That is a lane's time."""
+        self._known[lane, ""] = time
 
     def of(self, lane: int, key: str | None) -> float:
         """The virtual time of the next job of `key` in `lane`."""
