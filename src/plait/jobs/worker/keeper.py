@@ -34,8 +34,8 @@ SOON = 5.0
 AGAIN = 0.1, 5.0
 #: Seconds between two comparisons of what the store says that the worker has with what it has.
 RECOUNT = 15.0
-#: Seconds until a job comes back whose lane cannot be opened.
-CLOSED = 5.0
+#: Seconds until a job comes back whose lane cannot be opened; until one does that is to run when no other does.
+CLOSED, ALONE = 5.0, 0.5
 
 
 class Keeper:
@@ -113,6 +113,12 @@ class Keeper:
             self._outcomes.append(Outcome(id=job, token=held.token, event=Event.SNOOZE, delay=delay, error=why))
             lane.settled(job)
         self.wake()
+
+    def put_off(self, jobs: list[Claimed]) -> None:
+        """Suspects come back when others have ended. In the keeper's thread."""
+        why = "It is to run when no other job does that has lost a worker."
+        put_off = [Outcome(id=job.id, token=job.token, event=Event.SNOOZE, delay=ALONE, error=why) for job in jobs]
+        self._outcomes.extend(put_off)
 
     def wake(self) -> None:
         """Have a look soon."""

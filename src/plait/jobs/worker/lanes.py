@@ -10,6 +10,7 @@ from typing import Any
 
 from plait.engine.figures import Figures
 from plait.events import Hub
+from plait.jobs.protocol import CRASHES
 from plait.jobs.records import Claimed, Want
 from plait.jobs.spec import TaskSpec
 from plait.jobs.worker.lane import JobLane
@@ -39,10 +40,12 @@ class Lanes:
         self._places_apart = {name: task.apart for name, task in tasks.items()}
         self._lanes: dict[str, JobLane] = {}
         self._apart: dict[str, JobLane] = {}
+        self._last: int | None = None  # a suspect that runs while no other does
         self._resting: dict[str, tuple[float, float, str]] = {}  # broken tasks: until when, for how long, why
         #: What the last lane of each task has counted.
         self.figures: dict[str, Figures] = {}
         self.deliver: Callable[[JobLane, list[Any]], None] = lambda lane, results: None
+        self.put_off: Callable[[list[Claimed]], None] = lambda jobs: None
         self.hand_back: Callable[[JobLane, str, float], None] = lambda lane, why, delay: None
 
     @property
@@ -62,6 +65,7 @@ class Lanes:
         """How many jobs of each task there is room for."""
         wants = []
         now = time.monotonic() if self._resting else 0.0
+        alone = self._last is None or not any(self._last in lane.held for lane in self._apart.values())
         for name, task in self._tasks.items():
             if self._resting and self._resting.get(name, _RESTED)[0] > now:
                 continue
@@ -70,18 +74,36 @@ class Lanes:
             if count > 0:
                 wants.append(Want(name, count, task.store_rules))
             count = self._places_apart[name] if apart is None else apart.want()
-            if count > 0:
+            if alone and count > 0:
                 wants.append(Want(name, count, task.store_rules, alone=True))
         return wants
 
     def offer(self, name: str, jobs: list[Claimed]) -> None:
         """Run these jobs of a task."""
-        suspects = [job for job in jobs if job.crashes]
+        suspects = self._admitted([job for job in jobs if job.crashes])
         if suspects:
             self._put(self._apart, name, suspects)
             jobs = [job for job in jobs if not job.crashes]
         if jobs:
             self._put(self._lanes, name, jobs)
+
+    def _admitted(self, suspects: list[Claimed]) -> list[Claimed]:
+        """Those that may run now; others are put off.
+
+        What a suspect kills may be the worker itself, and every other one that has begun there with it. So one that the
+        next death would end runs when no other suspect does: it is not given up for what another has done.
+        """
+        in_hand = {job for lane in self._apart.values() for job in list(lane.held)}
+        admitted: list[Claimed] = []
+        for job in suspects:
+            last = job.crashes >= CRASHES - 1
+            if self._last not in in_hand and not (last and in_hand):
+                admitted.append(job)
+                in_hand.add(job.id)
+                self._last = job.id if last else None
+        if len(admitted) < len(suspects):
+            self.put_off([job for job in suspects if job not in admitted])
+        return admitted
 
     def _put(self, lanes: dict[str, JobLane], name: str, jobs: list[Claimed]) -> None:
         lane = self._open(lanes, name, len(jobs) if lanes is self._apart else 0)
