@@ -94,7 +94,7 @@ class Commands:
         self._process.communicate()
 
 
-@pytest.fixture(scope="package")  # not "session": other tests count this process's children
+@pytest.fixture(scope="module")  # and no wider: other tests count the children of this process
 def commands(tmp_path_factory: pytest.TempPathFactory):
     """What runs the commands of all shells."""
     made = Commands(tmp_path_factory.mktemp("commands"))
