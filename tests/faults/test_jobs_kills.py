@@ -131,27 +131,6 @@ def test_jobs_that_a_dead_worker_had_in_hand_do_not_wait_for_each_other(scene, u
 
 
 @pytest.mark.parametrize("scene", ["sqlite"], indirect=True)
-def test_jobs_that_the_next_death_would_end_run_one_after_the_other(scene, until):
-    """One may kill the worker, and must not take another with it that had merely begun beside it."""
-    jobs = [scene.app.gated.enqueue(n) for n in range(2)]
-    for alone in (False, True):
-        worker = scene.store.register(WorkerInfo(host="elsewhere", pid=1))
-        claimed = scene.store.turn(worker, (), [Want("gated", 2, alone=alone)]).claimed
-        assert all(scene.store.begin(job.id, job.token) for job in claimed)
-        scene.store.recover(worker)
-    assert [job.show().crashes for job in jobs] == [2, 2]
-    scene.worker()
-    until(lambda: State.SCHEDULED in [job.state for job in jobs], 60, "one that is put off")
-    until(lambda: scene.count("begin"), 60, "the other's beginning")
-    scene.go()
-    until(lambda: scene.left() == 0, 60, "the end of all jobs")
-    assert [job.state for job in jobs] == [State.DONE] * 2
-    told = [(said.what, said.job) for said in scene.history()]
-    first, second = (job for what, job in told if what == "begin")
-    assert told == [("begin", first), ("end", first), ("begin", second), ("end", second)]
-
-
-@pytest.mark.parametrize("scene", ["sqlite"], indirect=True)
 def test_the_kernel_tells_of_a_death_not_the_lease(scene, until):
     """The lease is an hour, so nobody but the kernel can have told."""
     job = scene.app.stuck.enqueue(0)

@@ -143,6 +143,26 @@ def test_a_preloaded_module_that_starts_threads_is_left_out(settled, tmp_path, m
         assert list(plait.map(abs, range(20), model="processes", workers=1)) == list(range(20))
 
 
+class Nobody:
+    """Who leases a worker, and takes no interest in it."""
+
+    def heard(self, remote, frame):
+        pass
+
+    def lost(self, remote, status):
+        pass
+
+
+def test_of_a_worker_that_is_ended_no_timer_is_left(pool, until):
+    """It would outlive the worker, and the ticker's thread with it the pool."""
+    remote = pool.lease(Nobody())
+    pool.expect(remote)
+    pool.retire(remote, "idle")
+    until(lambda: remote.ended, 30, "the worker's end")
+    pool.expect(remote)
+    until(lambda: "plait-ticker" not in {thread.name for thread in threading.enumerate()}, 5, "the ticker's end")
+
+
 @pytest.mark.parametrize("model", ["processes", "processes+threads", "processes+async"])
 def test_thirty_runs_left_early_leave_nothing(pool, model, workers, until):
     async def work_async(x):

@@ -34,8 +34,8 @@ SOON = 5.0
 AGAIN = 0.1, 5.0
 #: Seconds between two comparisons of what the store says that the worker has with what it has.
 RECOUNT = 15.0
-#: Seconds until a job comes back whose lane cannot be opened; until one does that is to run when no other does.
-CLOSED, ALONE = 5.0, 0.5
+#: Seconds until a job comes back whose lane cannot be opened.
+CLOSED = 5.0
 
 
 class Keeper:
@@ -114,12 +114,6 @@ class Keeper:
             lane.settled(job)
         self.wake()
 
-    def put_off(self, jobs: list[Claimed]) -> None:
-        """Suspects come back when others have ended. In the keeper's thread."""
-        why = "It is to run when no other job does that has lost a worker."
-        put_off = [Outcome(id=job.id, token=job.token, event=Event.SNOOZE, delay=ALONE, error=why) for job in jobs]
-        self._outcomes.extend(put_off)
-
     def wake(self) -> None:
         """Have a look soon."""
         if self._asleep:
@@ -134,6 +128,7 @@ class Keeper:
             try:
                 self._tidy()
                 self._gather()
+                self._admit()
                 if self._doubt or time.monotonic() - self._recounted > RECOUNT:
                     self._recount()
                 self._claiming = True  # before looking whether it may: who forbids it sees this, or is seen
@@ -217,7 +212,7 @@ class Keeper:
         for job in turn.claimed:
             of_task.setdefault(job.task, []).append(job)
         for task, jobs in of_task.items():
-            self._offer(task, jobs)
+            self._offer(self.lanes.offer, task, jobs)
         # From here on nothing of what this turn brought is in the keeper's hands alone: see `fruitless`.
         self._doubt = False
         self._look, self._looked = turn.more, True
@@ -234,12 +229,16 @@ class Keeper:
             elif outcome.event is not Event.RELEASE:
                 log.warning("What became of job %d does not count: it is no longer this worker's.", outcome.id)
 
-    def _offer(self, task: str, jobs: list[Claimed]) -> None:
+    def _admit(self) -> None:
+        for job in self.lanes.admitted(lambda: {outcome.id for outcome in (*self._outcomes, *self._unsettled)}):
+            self._offer(self.lanes.run_apart, job.task, [job])
+
+    def _offer(self, run: Callable[[str, list[Claimed]], None], task: str, jobs: list[Claimed]) -> None:
         try:
-            self.lanes.offer(task, jobs)
+            run(task, jobs)
         except Exception as error:  # no thread can be started, or no memory is left
             log.exception("Jobs of task %r cannot run here just now; they are handed back.", task)
-            taken, why = self.lanes.jobs(), f"{type(error).__name__}: {error}"
+            taken, why = self.lanes.in_lanes(), f"{type(error).__name__}: {error}"
             self._outcomes.extend(
                 Outcome(id=job.id, token=job.token, event=Event.SNOOZE, delay=CLOSED, error=why)
                 for job in jobs

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from plait.engine.figures import Figures
 from plait.events import Hub
-from plait.jobs.protocol import CRASHES
 from plait.jobs.records import Claimed, Want
 from plait.jobs.spec import TaskSpec
 from plait.jobs.worker.lane import JobLane
+from plait.jobs.worker.suspects import Suspects
 from plait.jobs.worker.teller import LaneHub
 
 __all__ = ["Lanes"]
@@ -30,9 +30,10 @@ _RESTED = 0.0, 0.0, ""
 class Lanes:
     """All lanes of a worker.
 
-    Jobs that have lost a worker before run in a lane apart, each alone in a process: what one may kill is only that.
+    Jobs that have lost a worker before, suspects, run in a lane apart, each alone in a process: what one may kill is
+    only that.
 
-    Concurrency: `wants`, `offer` and `tidy` belong to the keeper's thread.
+    Concurrency: `wants`, `offer`, `admitted`, `run_apart` and `tidy` belong to the keeper's thread.
     """
 
     def __init__(self, tasks: Mapping[str, TaskSpec], hub: Hub, post: str) -> None:
@@ -40,18 +41,18 @@ class Lanes:
         self._places_apart = {name: task.apart for name, task in tasks.items()}
         self._lanes: dict[str, JobLane] = {}
         self._apart: dict[str, JobLane] = {}
-        self._last: int | None = None  # a suspect that runs while no other does
+        self._suspects = Suspects()
         self._resting: dict[str, tuple[float, float, str]] = {}  # broken tasks: until when, for how long, why
         #: What the last lane of each task has counted.
         self.figures: dict[str, Figures] = {}
         self.deliver: Callable[[JobLane, list[Any]], None] = lambda lane, results: None
-        self.put_off: Callable[[list[Claimed]], None] = lambda jobs: None
         self.hand_back: Callable[[JobLane, str, float], None] = lambda lane, why, delay: None
 
     @property
     def held(self) -> int:
         """Jobs that the worker has."""
-        return sum(len(lane.held) for lane in self.all())
+        waiting = len(self._suspects.waiting)  # first: from there they go to a lane
+        return waiting + sum(len(lane.held) for lane in self.all())
 
     def all(self) -> list[JobLane]:
         """Every open lane."""
@@ -59,13 +60,18 @@ class Lanes:
 
     def jobs(self) -> dict[int, int]:
         """Every job that the worker has, and its token."""
+        waiting = {job.id: job.token for job in list(self._suspects.waiting)}
+        return waiting | self.in_lanes()
+
+    def in_lanes(self) -> dict[int, int]:
+        """Those of them that a lane has."""
         return {job: held.token for lane in self.all() for job, held in list(lane.held.items())}
 
     def wants(self) -> list[Want]:
         """How many jobs of each task there is room for."""
         wants = []
         now = time.monotonic() if self._resting else 0.0
-        alone = self._last is None or not any(self._last in lane.held for lane in self._apart.values())
+        alone = self._suspects.wanted(self._in_hand_apart(), time.monotonic())
         for name, task in self._tasks.items():
             if self._resting and self._resting.get(name, _RESTED)[0] > now:
                 continue
@@ -79,34 +85,30 @@ class Lanes:
         return wants
 
     def offer(self, name: str, jobs: list[Claimed]) -> None:
-        """Run these jobs of a task."""
-        suspects = self._admitted([job for job in jobs if job.crashes])
-        if suspects:
-            self._put(self._apart, name, suspects)
-            jobs = [job for job in jobs if not job.crashes]
-        if jobs:
-            self._put(self._lanes, name, jobs)
+        """Run these jobs of a task; the suspects among them wait until they are `admitted`."""
+        others = [job for job in jobs if not job.crashes]
+        if others:
+            self._put(self._open(self._lanes, name, 0), others)
+        self._suspects.add([job for job in jobs if job.crashes])
 
-    def _admitted(self, suspects: list[Claimed]) -> list[Claimed]:
-        """Those that may run now; others are put off.
+    def admitted(self, unsettled: Callable[[], Collection[int]]) -> Iterator[Claimed]:
+        """Suspects that may run now, each to be run by `run_apart`.
 
-        What a suspect kills may be the worker itself, and every other one that has begun there with it. So one that the
-        next death would end runs when no other suspect does: it is not given up for what another has done.
+        Parameters:
+            unsettled: jobs that have ended, unknown to the store: to it they are still among those that have begun.
         """
-        in_hand = {job for lane in self._apart.values() for job in list(lane.held)}
-        admitted: list[Claimed] = []
-        for job in suspects:
-            last = job.crashes >= CRASHES - 1
-            if self._last not in in_hand and not (last and in_hand):
-                admitted.append(job)
-                in_hand.add(job.id)
-                self._last = job.id if last else None
-        if len(admitted) < len(suspects):
-            self.put_off([job for job in suspects if job not in admitted])
-        return admitted
+        if self._suspects.waiting:
+            yield from self._suspects.admitted(self._in_hand_apart().union(unsettled()), time.monotonic())
 
-    def _put(self, lanes: dict[str, JobLane], name: str, jobs: list[Claimed]) -> None:
-        lane = self._open(lanes, name, len(jobs) if lanes is self._apart else 0)
+    def run_apart(self, name: str, jobs: list[Claimed]) -> None:
+        """Run these suspects of a task."""
+        places = sum(job.task == name for job in self._suspects.waiting)
+        self._put(self._open(self._apart, name, max(1, places)), jobs)
+
+    def _in_hand_apart(self) -> set[int]:
+        return {job for lane in self._apart.values() for job in list(lane.held)}
+
+    def _put(self, lane: JobLane, jobs: list[Claimed]) -> None:
         lane.offer(jobs)
         if lane.over:  # it broke at this very moment, and may have handed back its jobs before these came
             self.hand_back(lane, "", REST[0])
@@ -171,3 +173,4 @@ class Lanes:
             thread.join(5.0)
         self._lanes.clear()
         self._apart.clear()
+        self._suspects = Suspects()

@@ -138,7 +138,6 @@ class Worker:
         self.keeper.accepting = not self._draining
         self.lanes.deliver = self.keeper.deliver
         self.lanes.hand_back = self.keeper.hand_back
-        self.lanes.put_off = self.keeper.put_off
         self.keeper.start()
         if self._pulses:
             self._begin_pulse()

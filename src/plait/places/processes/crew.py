@@ -120,13 +120,12 @@ class ProcessCrew:
             self.closed = True
             seats = list(self.seats)
             begun = [seat for seat in seats if seat.opened or seat.dead]
-        for seat in seats:
-            seat.post(Kind.CLOSE)
         until = time.monotonic() + wait
         # One that is still starting has nothing to end: it comes back to the pool when it hears of this, or is ended.
         for seat in seats:
             if seat not in begun:
                 self.pool.expect(seat.remote)
+            seat.post(Kind.CLOSE)
         for seat in begun:
             if seat.ended.wait(max(0.0, until - time.monotonic())) and not seat.dead:
                 self.pool.give_back(seat.remote)

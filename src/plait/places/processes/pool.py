@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from plait import machine
@@ -135,7 +135,7 @@ class Pool:
                 return
             self._idle.append(remote)
             if len(self._idle) > self.workers:  # the next run may want as many: a flow has several stages
-                remote.last_call = ticker().at(time.monotonic() + SPARE, lambda: self._spare(remote))
+                self._call_last(remote, SPARE, lambda: self._spare(remote))
 
     def _spare(self, remote: Remote) -> None:
         """Nobody has wanted it for a while, and there are enough others."""
@@ -145,8 +145,12 @@ class Pool:
                 self._retire(remote, "idle")
 
     def expect(self, remote: Remote) -> None:
-        """It will come back by itself, once it has started; not within some seconds: it is ended."""
-        remote.last_call = ticker().at(time.monotonic() + RETIRING, lambda: remote.kill("never came back"))
+        """It will come back by itself, once it has started; not within some seconds: it is ended.
+
+        To be called before the worker is asked to: who comes back ends the waiting.
+        """
+        with self._lock:
+            self._call_last(remote, RETIRING, lambda: remote.kill("never came back"))
 
     def retire(self, remote: Remote, reason: str) -> None:
         """End a worker that has nothing in hand."""
@@ -158,9 +162,15 @@ class Pool:
         remote.killed_for = reason
         if remote.send(Kind.EXIT):  # after what was sent before: a lane is closed, and its resources, first
             self.flush(remote)
-        remote.last_call = ticker().at(time.monotonic() + RETIRING, lambda: remote.kill(reason))
+        self._call_last(remote, RETIRING, lambda: remote.kill(reason))
         if self.hub.wanted:
             self.hub.emit(WorkerEnded(pid=remote.pid, reason=reason))
+
+    def _call_last(self, remote: Remote, seconds: float, call: Callable[[], object]) -> None:
+        """Have `call` made in `seconds`, unless the worker is gone or wanted by then. Under the lock."""
+        remote.last_call()
+        if remote.number in self._remotes and not self._closed:
+            remote.last_call = ticker().at(time.monotonic() + seconds, call)
 
     def flush(self, remote: Remote) -> None:
         """What the socket did not take at once is sent by the pool's thread."""
@@ -317,8 +327,8 @@ class Pool:
             with contextlib.suppress(ValueError):
                 self._idle.remove(remote)
             client, remote.client = remote.client, None
+            remote.last_call()
         remote.close()
-        remote.last_call()
         if client is not None:
             client.lost(remote, status)
         remote.board.close()

@@ -1,0 +1,106 @@
+"""Jobs that have lost workers: those that the next death would end run one by one, and keep nobody for long."""
+
+import importlib
+import itertools
+
+import pytest
+
+from plait.jobs.protocol import CRASHES, State
+from plait.jobs.records import Want, WorkerInfo
+from plait.jobs.worker import suspects
+from tests.contract.jobs.at_work import PATIENCE, at_work
+
+pytestmark = pytest.mark.timeout(300)
+
+APP = """
+import time
+from pathlib import Path
+from plait import Jobs
+
+here = Path(__file__).parent
+jobs = Jobs(f"sqlite:///{here / 'jobs.db'}")
+
+def say(what: str, n: int) -> None:
+    with (here / "said").open("a") as said:
+        said.write(f"{what} {n}\\n")
+
+@jobs.task
+def gated(n: int) -> None:
+    say("begin", n)
+    while not (here / "go").exists():
+        time.sleep(0.02)
+    say("end", n)
+
+@jobs.task
+def child(n: int) -> int:
+    return n + 1
+
+@jobs.task
+def parent(child: int) -> int:
+    return jobs.job(child).result()
+"""
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def app(tmp_path, monkeypatch):
+    """A module with tasks that run until there is a file `go`, and say in another what they do."""
+    name = f"suspected_{next(_numbers)}"  # warm workers know those of earlier tests
+    (tmp_path / f"{name}.py").write_text(APP)
+    monkeypatch.syspath_prepend(tmp_path)
+    app = importlib.import_module(name)
+    yield app
+    (app.here / "go").touch()
+    app.jobs.close()
+
+
+def crashed(app, *jobs, times=CRASHES - 1):
+    """Have these jobs lose so many workers in which they had begun."""
+    store, wanted = app.jobs.store, {job.id for job in jobs}
+    for _ in range(times):
+        worker = store.register(WorkerInfo(host="elsewhere", pid=1))
+        claimed = store.turn(worker, (), [Want(name, 9, alone=alone) for name in app.jobs.tasks for alone in (0, 1)])
+        assert all(store.begin(job.id, job.token) for job in claimed.claimed if job.id in wanted)
+        store.recover(worker)
+    assert {job.show().crashes for job in jobs} == {times}
+
+
+def said(app):
+    """What tasks have said."""
+    return (app.here / "said").read_text().splitlines() if (app.here / "said").exists() else []
+
+
+def test_last_ones_run_one_after_the_other(app, until, monkeypatch):
+    """One may kill the worker, and must not take another with it that had merely begun beside it."""
+    monkeypatch.setattr(suspects, "SHOWN", 1e9)
+    jobs = [app.gated.enqueue(n) for n in range(3)]
+    crashed(app, *jobs)
+    with at_work(app.jobs) as worker:
+        until(lambda: len(said(app)) == 1 and len(worker.lanes.jobs()) > 1, PATIENCE, "a beginning, and one that waits")
+        (app.here / "go").touch()
+        for job in jobs:
+            job.result(PATIENCE)
+    assert [line.split()[0] for line in said(app)] == ["begin", "end"] * 3
+
+
+def test_one_that_waits_is_handed_back_when_the_worker_ends(app, until, monkeypatch):
+    monkeypatch.setattr(suspects, "SHOWN", 1e9)
+    jobs = [app.gated.enqueue(n) for n in range(2)]
+    crashed(app, *jobs)
+    with at_work(app.jobs, grace=0) as worker:
+        until(lambda: len(said(app)) == 1 and len(worker.lanes.jobs()) > 1, PATIENCE, "a beginning, and one that waits")
+    assert [job.state for job in jobs] == [State.WAITING] * 2
+    assert {job.show().crashes for job in jobs} == {CRASHES - 1}
+    assert len(said(app)) == 1
+
+
+@pytest.mark.parametrize("first", ["parent", "child"])
+def test_one_that_waits_for_the_result_of_another_gets_it(app, monkeypatch, first):
+    """Whichever comes first: a worker must not wait for ever for the end of a job that waits for another's."""
+    monkeypatch.setattr(suspects, "SHOWN", 0.5)
+    child = app.child.with_(priority=0 if first == "parent" else 9).enqueue(1)
+    parent = app.parent.with_(priority=5).enqueue(child.id)
+    crashed(app, child, parent)
+    with at_work(app.jobs):
+        assert parent.result(PATIENCE) == 2
