@@ -43,6 +43,12 @@ class RevocableLane(GuardedLane):
         self._settled(segments)
         return True
 
+    def begun(self, index: int) -> bool:
+        """Whether a seat has begun with the item `index`, and has not told yet what came of it."""
+        with self.lock:
+            found = None if self.over else self._in_hand(index)
+            return found is not None and found[1].seq + found[2] + 1 in found[0].seat.words()
+
     def _in_hand(self, index: int) -> tuple[Post, Chunk, int] | None:
         """The seat that has the item `index`, its chunk, and the place in that."""
         for post in self.posts.values():

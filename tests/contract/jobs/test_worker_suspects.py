@@ -31,6 +31,15 @@ def gated(n: int) -> None:
         time.sleep(0.02)
     say("end", n)
 
+def prepare() -> int:
+    time.sleep(3)  # as long as it takes
+    return 0
+
+@jobs.task(resources={"ready": prepare})
+def prepared(n: int, ready: int) -> None:
+    (here / f"began-{n}").write_text(str(time.time()))
+    gated(n)
+
 @jobs.task
 def child(n: int) -> int:
     return n + 1
@@ -57,11 +66,12 @@ def app(tmp_path, monkeypatch):
 
 def crashed(app, *jobs, times=CRASHES - 1):
     """Have these jobs lose so many workers in which they had begun."""
-    store, wanted = app.jobs.store, {job.id for job in jobs}
+    store = app.jobs.store
     for _ in range(times):
         worker = store.register(WorkerInfo(host="elsewhere", pid=1))
-        claimed = store.turn(worker, (), [Want(name, 9, alone=alone) for name in app.jobs.tasks for alone in (0, 1)])
-        assert all(store.begin(job.id, job.token) for job in claimed.claimed if job.id in wanted)
+        wants = [Want(name, 9, alone=alone) for name in app.jobs.tasks for alone in (False, True)]
+        claimed = store.turn(worker, (), wants).claimed
+        assert {job.id for job in claimed if store.begin(job.id, job.token)} == {job.id for job in jobs}
         store.recover(worker)
     assert {job.show().crashes for job in jobs} == {times}
 
@@ -93,6 +103,49 @@ def test_one_that_waits_is_handed_back_when_the_worker_ends(app, until, monkeypa
     assert [job.state for job in jobs] == [State.WAITING] * 2
     assert {job.show().crashes for job in jobs} == {CRASHES - 1}
     assert len(said(app)) == 1
+
+
+def test_one_that_is_cancelled_while_it_waits_does_not_run(app, until, monkeypatch):
+    monkeypatch.setattr(suspects, "SHOWN", 1e9)
+    jobs = [app.gated.enqueue(n) for n in range(2)]
+    crashed(app, *jobs)
+    with at_work(app.jobs) as worker:
+        until(lambda: len(said(app)) == 1 and len(worker.lanes.jobs()) > 1, PATIENCE, "a beginning, and one that waits")
+        (begun,) = (int(line.split()[1]) for line in said(app))
+        jobs[1 - begun].cancel()
+        until(lambda: jobs[1 - begun].state == State.CANCELLED, PATIENCE, "its end")
+        (app.here / "go").touch()
+        jobs[begun].result(PATIENCE)
+    assert said(app) == [f"begin {begun}", f"end {begun}"]
+
+
+def test_the_time_in_which_a_seat_is_made_ready_is_nobodys_turn(app, until, monkeypatch):
+    """All would begin together when their seats are ready, were it counted."""
+    monkeypatch.setattr(suspects, "SHOWN", 0.5)
+    jobs = [app.prepared.enqueue(n) for n in range(2)]
+    crashed(app, *jobs)
+    with at_work(app.jobs) as worker:
+        until(lambda: len(said(app)) == 2, PATIENCE, "both beginnings, before any end")
+        first, second = (float((app.here / f"began-{n}").read_text()) for n in range(2))
+        assert abs(second - first) > 0.4
+        assert len(worker.lanes.jobs()) == 2
+        (app.here / "go").touch()
+        for job in jobs:
+            job.result(PATIENCE)
+
+
+def test_one_that_comes_alone_keeps_no_others_from_their_places(app, until):
+    first = app.gated.enqueue(1)
+    crashed(app, first, times=1)
+    second = app.gated.enqueue(2)
+    other = app.jobs.store.register(WorkerInfo(host="elsewhere", pid=2))
+    assert [job.id for job in app.jobs.store.turn(other, (), [Want(app.gated.name, 9)]).claimed] == [second.id]
+    with at_work(app.jobs):
+        until(lambda: said(app) == ["begin 1"], PATIENCE, "the first beginning")
+        app.jobs.store.recover(other)
+        until(lambda: said(app) == ["begin 1", "begin 2"], PATIENCE, "the second beginning")
+        (app.here / "go").touch()
+        assert [job.result(PATIENCE) for job in (first, second)] == [None, None]
 
 
 @pytest.mark.parametrize("first", ["parent", "child"])

@@ -114,6 +114,11 @@ class Keeper:
             lane.settled(job)
         self.wake()
 
+    def settle(self, outcome: Outcome) -> None:
+        """So much for a job that no lane has. From any thread."""
+        self._outcomes.append(outcome)
+        self.wake()
+
     def wake(self) -> None:
         """Have a look soon."""
         if self._asleep:
@@ -194,10 +199,9 @@ class Keeper:
         """One transaction."""
         most = self.most - self.lanes.held
         outcomes, self._doubt = self._unsettled, True
+        wants = wants if most > 0 else []
         try:
-            turn = self.store.turn(
-                self.worker, outcomes, wants if most > 0 else (), queues=self.queues, most=max(0, most)
-            )
+            turn = self.store.turn(self.worker, outcomes, wants, queues=self.queues, most=max(0, most))
         except (PlaitError, OSError):
             raise
         except Exception:
@@ -239,11 +243,8 @@ class Keeper:
         except Exception as error:  # no thread can be started, or no memory is left
             log.exception("Jobs of task %r cannot run here just now; they are handed back.", task)
             taken, why = self.lanes.in_lanes(), f"{type(error).__name__}: {error}"
-            self._outcomes.extend(
-                Outcome(id=job.id, token=job.token, event=Event.SNOOZE, delay=CLOSED, error=why)
-                for job in jobs
-                if job.id not in taken
-            )
+            for job in [job for job in jobs if job.id not in taken]:
+                self.settle(Outcome(id=job.id, token=job.token, event=Event.SNOOZE, delay=CLOSED, error=why))
 
     def _settle_each(self) -> None:
         """Settle one by one; what cannot be stored makes its own job fail, and keeps no other from being settled."""

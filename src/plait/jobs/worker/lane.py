@@ -116,6 +116,11 @@ class JobLane:
         held = self.held.get(job)
         return held is not None and self.drive.lane.give_up(held.place, JobCancelled(job))
 
+    def begun(self, job: int) -> bool:
+        """Whether a job runs by now."""
+        held = self.held.get(job)
+        return held is not None and self.drive.lane.begun(held.place)
+
     @property
     def over(self) -> bool:
         """Whether it has ended by itself, and runs nothing any more."""

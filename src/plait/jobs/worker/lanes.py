@@ -10,7 +10,8 @@ from typing import Any
 
 from plait.engine.figures import Figures
 from plait.events import Hub
-from plait.jobs.records import Claimed, Want
+from plait.jobs.protocol import Event
+from plait.jobs.records import Claimed, Outcome, Want
 from plait.jobs.spec import TaskSpec
 from plait.jobs.worker.lane import JobLane
 from plait.jobs.worker.suspects import Suspects
@@ -47,6 +48,7 @@ class Lanes:
         self.figures: dict[str, Figures] = {}
         self.deliver: Callable[[JobLane, list[Any]], None] = lambda lane, results: None
         self.hand_back: Callable[[JobLane, str, float], None] = lambda lane, why, delay: None
+        self.settle: Callable[[Outcome], None] = lambda outcome: None
 
     @property
     def held(self) -> int:
@@ -70,10 +72,9 @@ class Lanes:
     def wants(self) -> list[Want]:
         """How many jobs of each task there is room for."""
         wants = []
-        now = time.monotonic() if self._resting else 0.0
         alone = self._suspects.wanted(self._in_hand_apart(), time.monotonic())
         for name, task in self._tasks.items():
-            if self._resting and self._resting.get(name, _RESTED)[0] > now:
+            if self._rests(name):
                 continue
             lane, apart = self._lanes.get(name), self._apart.get(name)
             count = 1 if lane is None else lane.want()
@@ -83,6 +84,9 @@ class Lanes:
             if alone and count > 0:
                 wants.append(Want(name, count, task.store_rules, alone=True))
         return wants
+
+    def _rests(self, name: str) -> bool:
+        return bool(self._resting) and self._resting.get(name, _RESTED)[0] > time.monotonic()
 
     def offer(self, name: str, jobs: list[Claimed]) -> None:
         """Run these jobs of a task; the suspects among them wait until they are `admitted`."""
@@ -98,15 +102,21 @@ class Lanes:
             unsettled: jobs that have ended, unknown to the store: to it they are still among those that have begun.
         """
         if self._suspects.waiting:
-            yield from self._suspects.admitted(self._in_hand_apart().union(unsettled()), time.monotonic())
+            in_hand = dict.fromkeys(unsettled(), True) | self._in_hand_apart()
+            yield from self._suspects.admitted(in_hand, time.monotonic())
 
     def run_apart(self, name: str, jobs: list[Claimed]) -> None:
         """Run these suspects of a task."""
-        places = sum(job.task == name for job in self._suspects.waiting)
-        self._put(self._open(self._apart, name, max(1, places)), jobs)
+        if not self._rests(name):
+            self._put(self._open(self._apart, name, self._places_apart[name]), jobs)
+            return
+        why = self._resting[name][2]
+        for job in jobs:
+            self.settle(Outcome(id=job.id, token=job.token, event=Event.SNOOZE, delay=REST[0], error=why))
 
-    def _in_hand_apart(self) -> set[int]:
-        return {job for lane in self._apart.values() for job in list(lane.held)}
+    def _in_hand_apart(self) -> dict[int, bool]:
+        """Suspects that a lane has, and whether they have begun."""
+        return {job: lane.begun(job) for lane in list(self._apart.values()) for job in list(lane.held)}
 
     def _put(self, lane: JobLane, jobs: list[Claimed]) -> None:
         lane.offer(jobs)
@@ -150,7 +160,11 @@ class Lanes:
             self._resting.pop(name, None)
 
     def stop(self, job: int) -> None:
-        """End a job that nobody wants, if it is begun."""
+        """End a job that nobody wants, if it is begun or was not to begin yet."""
+        for waiting in list(self._suspects.waiting):
+            if waiting.id == job:
+                self.settle(Outcome(id=job, token=waiting.token, event=Event.STOP))
+                self._suspects.drop(waiting)
         for lane in self.all():
             if lane.stop(job):
                 return

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
 
 from plait.jobs.protocol import CRASHES
 from plait.jobs.records import Claimed
 
-__all__ = ["SHOWN", "Suspects"]
+__all__ = ["OPENING", "SHOWN", "Suspects"]
 
-#: Seconds after which a suspect that runs is taken for harmless by those that wait for it.
+#: Seconds after whose beginning a suspect is taken for harmless by those that wait for it.
 SHOWN = 5.0
+#: Seconds that those wait at most for its beginning: what it needs may take long to make.
+OPENING = 60.0
 
 
 class Suspects:
@@ -21,45 +24,56 @@ class Suspects:
     for what another has done. But nobody waits longer than `SHOWN` seconds for the same one: it may be at work for
     hours, or wait itself for the result of one that waits here.
 
-    **Concurrency** one thread; the others' looks at `waiting` are of a moment.
+    **Concurrency** one thread; others may look at `waiting`, and `drop` what waits.
     """
 
     def __init__(self) -> None:
         #: Those that may not run yet: a job has a worker's lease here, but has not begun.
         self.waiting: list[Claimed] = []
-        self._shown: dict[int, float] = {}  # of those that run: when they have shown themselves
+        self._shown: dict[int, float] = {}  # of those that run: when they will have shown themselves
+        self._begun: set[int] = set()
         self._last: set[int] = set()
 
     def add(self, jobs: Collection[Claimed]) -> None:
         """These were claimed."""
         self.waiting += jobs
 
-    def wanted(self, in_hand: Collection[int], now: float) -> bool:
+    def drop(self, job: Claimed) -> None:
+        """It is not to run."""
+        with contextlib.suppress(ValueError):  # it may be about to run
+            self.waiting.remove(job)
+
+    def wanted(self, in_hand: Mapping[int, bool], now: float) -> bool:
         """Whether more may be claimed: they would not have to wait, unless they are last ones."""
         return not self.waiting and not self._last & self._young(in_hand, now)
 
-    def admitted(self, in_hand: Collection[int], now: float) -> Iterator[Claimed]:
+    def admitted(self, in_hand: Mapping[int, bool], now: float) -> Iterator[Claimed]:
         """Those that may run now, first come, first served. Each is to run when it is handed out.
 
         Parameters:
-            in_hand: suspects that run already.
+            in_hand: suspects that run, and whether they have begun.
             now: seconds of any clock that does not go backwards.
         """
+        self._shown = {job: shown for job, shown in self._shown.items() if job in in_hand}
+        self._begun &= in_hand.keys()
+        self._last &= in_hand.keys()
         young = self._young(in_hand, now)
         while self.waiting:
             job = self.waiting[0]
             last = job.crashes >= CRASHES - 1
             if young if last else young & self._last:
                 return
-            self._shown[job.id] = now + SHOWN
+            self._shown[job.id] = now + OPENING
             young.add(job.id)
             if last:
                 self._last.add(job.id)
             yield job
-            self.waiting.remove(job)  # only now: it is here or in a lane at every moment
+            self.drop(job)  # only now: it is here or in a lane at every moment
 
-    def _young(self, in_hand: Collection[int], now: float) -> set[int]:
+    def _young(self, in_hand: Mapping[int, bool], now: float) -> set[int]:
         """Suspects that run and have not shown themselves yet."""
-        self._shown = {job: shown for job, shown in self._shown.items() if job in in_hand}
-        self._last &= self._shown.keys()
-        return {job for job, shown in self._shown.items() if shown > now}
+        for job, begun in in_hand.items():
+            if begun and job in self._shown and job not in self._begun:
+                self._begun.add(job)
+                self._shown[job] = now + SHOWN
+        return {job for job, shown in self._shown.items() if job in in_hand and shown > now}

@@ -137,7 +137,7 @@ class Worker:
             raise
         self.keeper.accepting = not self._draining
         self.lanes.deliver = self.keeper.deliver
-        self.lanes.hand_back = self.keeper.hand_back
+        self.lanes.hand_back, self.lanes.settle = self.keeper.hand_back, self.keeper.settle
         self.keeper.start()
         if self._pulses:
             self._begin_pulse()
