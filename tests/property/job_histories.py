@@ -1,7 +1,7 @@
 """One random history of everything that can be done with jobs, in several stores at once: all have to tell the same.
 
 Stores number jobs, groups and workers as they like: jobs are known by a label (their arguments), the others by which
-of their kind they were.
+of their kind they were, tokens by which of their job's.
 """
 
 import contextlib
@@ -29,6 +29,11 @@ RULES = (
 )
 ENDS = (Event.SUCCEED, Event.SUCCEED, Event.FAIL, Event.RETRY, Event.RELEASE, Event.SNOOZE, Event.STOP)
 
+#: What a worker says of attempts that have failed, and of those that have not.
+SAID = {"error": "e"}, {"result": b"r"}
+#: Where the tokens of a job begin is for the store to say: at a multiple of this.
+TOKENS = 1 << 16
+
 
 class View:
     """A store, and what its numbers are called."""
@@ -37,6 +42,7 @@ class View:
         self.store = store
         self.ids: dict[str, int] = {}
         self.labels: dict[int, str] = {}
+        self.first: dict[str, int] = {}  # what the tokens of a job count from
         self.workers: list[int] = []
         self.groups: list[int] = []
         self._seen: dict[str, Any] = {}
@@ -47,6 +53,14 @@ class View:
         assert self.ids.setdefault(label, job) == job, f"{label} is stored twice"
         self.labels[job] = label
         return label
+
+    def held(self, tokens: list[tuple[int, int]]) -> list[tuple[str, int]]:
+        """Jobs and their tokens, as all stores call them."""
+        return sorted((self.labels[job], token % TOKENS) for job, token in tokens)
+
+    def token(self, label: str, token: int) -> int:
+        """What the store calls the `token`-th of a job."""
+        return self.first[label] + token
 
     def look(self) -> dict[str, Any]:
         """Everything that can be seen."""
@@ -71,8 +85,8 @@ class View:
             "queues": store.queues(),
             "groups": [store.group(group) for group in self.groups],
             "workers": {self.workers.index(each.id): msgspec.structs.replace(each, id=0) for each in store.workers()},
-            "running": [sorted((self.labels[job], token) for job, token in store.running(w)) for w in self.workers],
-            "unwanted": [sorted((self.labels[job], token) for job, token in store.unwanted(w)) for w in self.workers],
+            "running": [self.held(store.running(w)) for w in self.workers],
+            "unwanted": [self.held(store.unwanted(w)) for w in self.workers],
             "schedules": [self._of_schedule(view) for view in store.schedules()],
         }
 
@@ -88,12 +102,13 @@ class View:
         """Claimed jobs, as all stores call them."""
         found = []
         for job in jobs:
-            self.learn(job.id, job.args)
+            first = job.token - job.token % TOKENS
+            assert self.first.setdefault(self.learn(job.id, job.args), first) == first
             parts = job.parts and tuple(
                 msgspec.structs.replace(part, id=0, error=f"{self.labels.get(part.id)}: {part.error}")
                 for part in job.parts
             )
-            found.append(msgspec.structs.replace(job, id=0, parts=parts))
+            found.append(msgspec.structs.replace(job, id=0, token=job.token - first, parts=parts))
         return found
 
 
@@ -249,9 +264,10 @@ class Histories(RuleBasedStateMachine):
         asked = [Want(task, count, self.rules[task], alone) for task, count, alone in wants]
 
         def call(view: View) -> Any:
+            known = [(view.ids[label], view.token(label, token)) for label, token, _ in said]
             outcomes = [
-                Outcome(id=view.ids[label], token=token, event=event, result=b"r", error="e", keep=keep, delay=delay)
-                for (label, token, _), (event, keep, delay) in zip(said, ways, strict=True)
+                Outcome(id=job, token=token, event=event, keep=keep, delay=delay, **SAID[event is Event.SUCCEED])
+                for (job, token), (event, keep, delay) in zip(known, ways, strict=True)
             ]
             turn = view.store.turn(view.workers[worker], outcomes, asked, queues=queues, most=most)
             return turn.refused, view.claimed(turn.claimed), turn.due, turn.more
@@ -265,7 +281,10 @@ class Histories(RuleBasedStateMachine):
         label, token, _ = data.draw(st.sampled_from(self.claims))
 
         def call(view: View) -> bool:
-            with contextlib.suppress(Stale), view.store.transact(view.ids[label], token) as transaction:
+            with (
+                contextlib.suppress(Stale),
+                view.store.transact(view.ids[label], view.token(label, token)) as transaction,
+            ):
                 if finish:
                     transaction.finish(b"in it", keep)
                 return True
@@ -277,14 +296,14 @@ class Histories(RuleBasedStateMachine):
     @rule(data=st.data())
     def begin(self, data: Any) -> None:
         label, token, _ = data.draw(st.sampled_from(self.claims))
-        self.each("begin", lambda view: view.store.begin(view.ids[label], token))
+        self.each("begin", lambda view: view.store.begin(view.ids[label], view.token(label, token)))
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), share=st.sampled_from([0.25, 1.0]))
     def note(self, data: Any, share: float) -> None:
         label, token, _ = data.draw(st.sampled_from(self.claims))
         for view in self.views:
-            view.store.note([Note(view.ids[label], token, share, "half")])
+            view.store.note([Note(view.ids[label], view.token(label, token), share, "half")])
 
     @rule(data=st.data(), how=st.sampled_from(["beat", "leave", "recover"]))
     def worker_does(self, data: Any, how: str) -> None:
