@@ -2,13 +2,14 @@
 
 import importlib
 import itertools
+from contextlib import contextmanager
 
 import pytest
 
 from plait.jobs.protocol import CRASHES, State
 from plait.jobs.records import Want, WorkerInfo
 from plait.jobs.worker import suspects
-from tests.contract.jobs.at_work import PATIENCE, at_work
+from tests.contract.jobs.at_work import PATIENCE, at_work, results
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -81,36 +82,40 @@ def said(app):
     return (app.here / "said").read_text().splitlines() if (app.here / "said").exists() else []
 
 
-def test_last_ones_run_one_after_the_other(app, until, monkeypatch):
-    """One may kill the worker, and must not take another with it that had merely begun beside it."""
+@pytest.fixture
+def waiting(app, until, monkeypatch):
+    """A worker in which one of several last ones has begun, and another waits for its end."""
     monkeypatch.setattr(suspects, "SHOWN", 1e9)
-    jobs = [app.gated.enqueue(n) for n in range(3)]
-    crashed(app, *jobs)
-    with at_work(app.jobs) as worker:
-        until(lambda: len(said(app)) == 1 and len(worker.lanes.jobs()) > 1, PATIENCE, "a beginning, and one that waits")
+
+    @contextmanager
+    def wait(count, grace=10.0):
+        jobs = [app.gated.enqueue(n) for n in range(count)]
+        crashed(app, *jobs)
+        with at_work(app.jobs, grace) as worker:
+            until(lambda: len(said(app)) == 1 and len(worker.lanes.jobs()) > 1, PATIENCE, "one that waits for another")
+            yield jobs
+
+    return wait
+
+
+def test_last_ones_run_one_after_the_other(app, waiting):
+    """One may kill the worker, and must not take another with it that had merely begun beside it."""
+    with waiting(3) as jobs:
         (app.here / "go").touch()
-        for job in jobs:
-            job.result(PATIENCE)
+        results(jobs)
     assert [line.split()[0] for line in said(app)] == ["begin", "end"] * 3
 
 
-def test_one_that_waits_is_handed_back_when_the_worker_ends(app, until, monkeypatch):
-    monkeypatch.setattr(suspects, "SHOWN", 1e9)
-    jobs = [app.gated.enqueue(n) for n in range(2)]
-    crashed(app, *jobs)
-    with at_work(app.jobs, grace=0) as worker:
-        until(lambda: len(said(app)) == 1 and len(worker.lanes.jobs()) > 1, PATIENCE, "a beginning, and one that waits")
+def test_one_that_waits_is_handed_back_when_the_worker_ends(app, waiting):
+    with waiting(2, grace=0) as jobs:
+        pass
     assert [job.state for job in jobs] == [State.WAITING] * 2
     assert {job.show().crashes for job in jobs} == {CRASHES - 1}
     assert len(said(app)) == 1
 
 
-def test_one_that_is_cancelled_while_it_waits_does_not_run(app, until, monkeypatch):
-    monkeypatch.setattr(suspects, "SHOWN", 1e9)
-    jobs = [app.gated.enqueue(n) for n in range(2)]
-    crashed(app, *jobs)
-    with at_work(app.jobs) as worker:
-        until(lambda: len(said(app)) == 1 and len(worker.lanes.jobs()) > 1, PATIENCE, "a beginning, and one that waits")
+def test_one_that_is_cancelled_while_it_waits_does_not_run(app, until, waiting):
+    with waiting(2) as jobs:
         (begun,) = (int(line.split()[1]) for line in said(app))
         jobs[1 - begun].cancel()
         until(lambda: jobs[1 - begun].state == State.CANCELLED, PATIENCE, "its end")
@@ -130,8 +135,7 @@ def test_the_time_in_which_a_seat_is_made_ready_is_nobodys_turn(app, until, monk
         assert abs(second - first) > 0.4
         assert len(worker.lanes.jobs()) == 2
         (app.here / "go").touch()
-        for job in jobs:
-            job.result(PATIENCE)
+        results(jobs)
 
 
 def test_one_that_comes_alone_keeps_no_others_from_their_places(app, until):
@@ -145,7 +149,7 @@ def test_one_that_comes_alone_keeps_no_others_from_their_places(app, until):
         app.jobs.store.recover(other)
         until(lambda: said(app) == ["begin 1", "begin 2"], PATIENCE, "the second beginning")
         (app.here / "go").touch()
-        assert [job.result(PATIENCE) for job in (first, second)] == [None, None]
+        assert results([first, second]) == [None, None]
 
 
 @pytest.mark.parametrize("first", ["parent", "child"])

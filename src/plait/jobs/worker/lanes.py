@@ -110,7 +110,7 @@ class Lanes:
         if not self._rests(name):
             self._put(self._open(self._apart, name, self._places_apart[name]), jobs)
             return
-        why = self._resting[name][2]
+        why = self._resting.get(name, _RESTED)[2]
         for job in jobs:
             self.settle(Outcome(id=job.id, token=job.token, event=Event.SNOOZE, delay=REST[0], error=why))
 

@@ -21,8 +21,8 @@ class Suspects:
 
     What a suspect kills may be the worker itself, and every other one that has begun there with it. So one that the
     next death would end, a last one, begins when no other suspect does, and none begins beside it: it is not given up
-    for what another has done. But nobody waits longer than `SHOWN` seconds for the same one: it may be at work for
-    hours, or wait itself for the result of one that waits here.
+    for what another has done. But nobody waits for one that has begun longer than `SHOWN` seconds: it may be at work
+    for hours, or wait itself for the result of one that waits here.
 
     **Concurrency** one thread; others may look at `waiting`, and `drop` what waits.
     """
@@ -58,8 +58,7 @@ class Suspects:
         self._begun &= in_hand.keys()
         self._last &= in_hand.keys()
         young = self._young(in_hand, now)
-        while self.waiting:
-            job = self.waiting[0]
+        while (job := next(iter(self.waiting), None)) is not None:  # others may drop it meanwhile
             last = job.crashes >= CRASHES - 1
             if young if last else young & self._last:
                 return
