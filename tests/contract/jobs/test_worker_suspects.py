@@ -14,6 +14,7 @@ from tests.contract.jobs.at_work import PATIENCE, at_work, results
 pytestmark = pytest.mark.timeout(300)
 
 APP = """
+import asyncio
 import time
 from pathlib import Path
 from plait import Jobs
@@ -31,6 +32,10 @@ def gated(n: int) -> None:
     while not (here / "go").exists():
         time.sleep(0.02)
     say("end", n)
+
+@jobs.task
+async def gated_async(n: int) -> None:
+    await asyncio.to_thread(gated, n)
 
 def prepare() -> int:
     time.sleep(3)  # as long as it takes
@@ -150,6 +155,17 @@ def test_one_that_comes_alone_keeps_no_others_from_their_places(app, until):
         until(lambda: said(app) == ["begin 1", "begin 2"], PATIENCE, "the second beginning")
         (app.here / "go").touch()
         assert results([first, second]) == [None, None]
+
+
+@pytest.mark.parametrize("name", ["gated", "gated_async"])
+def test_two_run_at_once_each_in_a_process(app, until, name):
+    """None waits in the seat of another: it may be the one whose result that one waits for."""
+    jobs = [app.jobs.tasks[name].enqueue(n) for n in range(2)]
+    crashed(app, *jobs, times=1)
+    with at_work(app.jobs):
+        until(lambda: len(said(app)) == 2, PATIENCE, "both beginnings, before any end")
+        (app.here / "go").touch()
+        results(jobs)
 
 
 @pytest.mark.parametrize("first", ["parent", "child"])

@@ -368,12 +368,12 @@ def test_what_items_leave_in_memory_is_counted():
     kept: list[bytearray] = []
 
     def keep(x: Any) -> int:
-        kept.append(bytearray(os.urandom(1 << 20)) * 4)
+        kept.append(bytearray(os.urandom(1 << 20)) * 40)  # so much comes from the system, never from what was freed
         time.sleep(0.001)
         return x
 
     found = measure(keep)
-    assert 2 << 20 < found.growth < 8 << 20
+    assert 20 << 20 < found.growth < 80 << 20
 
 
 def test_what_it_spent_has_the_first_item_in_it():

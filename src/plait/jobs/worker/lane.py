@@ -86,6 +86,10 @@ class JobLane:
         self.drive = Drive(
             performer(task, post), self._items(), rules, hub, is_async=task.is_async, alone=False, outlet=tap
         )
+        if apart:
+            self.drive.lane.line.single = (
+                True  # none waits in a seat: perhaps for what the one that runs there waits for
+            )
         self.drive.start()
 
     def _items(self) -> Iterator[Order]:
